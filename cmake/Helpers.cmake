@@ -1,0 +1,157 @@
+# The only place with compiler flags. Everything is built once as position-independent object libraries, of which
+# the shared library, the tools and the tests are linked.
+
+set(HANSA_SANITIZE "" CACHE STRING "Sanitizers to build with: see CMakePresets.json")
+set(HANSA_FUZZ_SECONDS 5 CACHE STRING "How long ctest runs each fuzz target")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 99)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+
+find_program(HANSA_CCACHE ccache)
+if(HANSA_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${HANSA_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${HANSA_CCACHE})
+endif()
+
+add_library(hansa_flags INTERFACE)
+target_include_directories(hansa_flags INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+target_compile_options(hansa_flags INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter -Werror -fno-plt)
+# No fused multiply-add where none is written: results are equal bit for bit on every machine.
+target_compile_options(hansa_flags INTERFACE -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # GCC 12 sees overlaps in std::string that are not there (GCC bug 105651).
+  target_compile_options(hansa_flags INTERFACE -Wno-restrict)
+endif()
+if(HANSA_SANITIZE)
+  target_compile_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1)
+  target_link_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE})
+endif()
+
+macro(hansa_dependencies)
+  find_package(Threads REQUIRED)
+  find_package(fmt REQUIRED)
+  find_package(CLI11 REQUIRED)
+  find_library(HANSA_SODIUM libsodium.a REQUIRED)
+  if(HANSA_TESTS AND CMAKE_CROSSCOMPILING)
+    add_subdirectory(/usr/src/googletest googletest EXCLUDE_FROM_ALL)
+  elseif(HANSA_TESTS)
+    find_package(GTest REQUIRED)
+  endif()
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+endmacro()
+
+# hansa_objects(name sources...): one part of the library.
+function(hansa_objects name)
+  add_library(${name} OBJECT ${ARGN})
+  target_link_libraries(${name} PUBLIC hansa_flags fmt::fmt-header-only)
+  set_property(GLOBAL APPEND PROPERTY HANSA_PARTS ${name})
+endfunction()
+
+# hansa_part(folder): all of a folder's sources.
+function(hansa_part folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
+  string(REPLACE "/" "_" name hansa_${folder})
+  if(sources)
+    hansa_objects(${name} ${sources})
+  endif()
+endfunction()
+
+# libnccl.so.2, and hansa_static with the same objects for tools and tests that look inside.
+function(hansa_shared_library)
+  get_property(parts GLOBAL PROPERTY HANSA_PARTS)
+  add_library(hansa_static STATIC)
+  target_link_libraries(hansa_static PUBLIC hansa_flags fmt::fmt-header-only Threads::Threads ${HANSA_SODIUM} ${CMAKE_DL_LIBS})
+  add_library(nccl SHARED)
+  foreach(part IN LISTS parts)
+    target_sources(hansa_static PRIVATE $<TARGET_OBJECTS:${part}>)
+    target_sources(nccl PRIVATE $<TARGET_OBJECTS:${part}>)
+  endforeach()
+  set_target_properties(nccl PROPERTIES SOVERSION 2 VERSION 2.27.7 LINKER_LANGUAGE CXX
+                        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/hansa)
+  set_target_properties(hansa_static PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(nccl PRIVATE hansa_flags Threads::Threads ${HANSA_SODIUM} ${CMAKE_DL_LIBS})
+  target_include_directories(nccl INTERFACE ${PROJECT_SOURCE_DIR}/include)
+  if(NOT HANSA_SANITIZE)
+    target_link_options(nccl PRIVATE -static-libstdc++ -static-libgcc -Wl,--no-undefined)
+  endif()
+  target_link_options(nccl PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/src/capi/exports.map
+                      -Wl,--exclude-libs,ALL -Wl,-z,nodelete)
+  set_property(TARGET nccl PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/src/capi/exports.map)
+endfunction()
+
+# hansa_program(name sources...): a command that users run.
+function(hansa_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE hansa_static CLI11::CLI11)
+  if(NOT HANSA_SANITIZE)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+endfunction()
+
+# hansa_add_test(name COMMAND ... [LABELS ...] [TIMEOUT s] [PROCESSORS n] [SERIAL]): one CTest entry. When the time is up
+# it prints all stacks and dies; a process it leaves behind fails it. The time is what an idle machine needs many times
+# over in a release build; slower builds get more.
+function(hansa_add_test name)
+  cmake_parse_arguments(T "SERIAL" "TIMEOUT;PROCESSORS" "COMMAND;LABELS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  if(CMAKE_CROSSCOMPILING OR HANSA_SANITIZE)
+    math(EXPR T_TIMEOUT "${T_TIMEOUT} * 4")
+  endif()
+  math(EXPR last_resort "${T_TIMEOUT} + 120")
+  set(options "")
+  if(HANSA_SANITIZE STREQUAL thread)
+    set(options --fixed-addresses)
+  endif()
+  add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/support/run_with_stacks ${options}
+           ${T_TIMEOUT} ${T_COMMAND})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${last_resort} LABELS "${T_LABELS}"
+                       SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  if(T_PROCESSORS)
+    set_tests_properties(${name} PROPERTIES PROCESSORS ${T_PROCESSORS})
+  endif()
+  if(T_SERIAL)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+  endif()
+endfunction()
+
+# hansa_test(name sources... [LIBS ...] and hansa_add_test's options): one GoogleTest program.
+function(hansa_test name)
+  cmake_parse_arguments(T "SERIAL" "TIMEOUT;PROCESSORS" "LABELS;LIBS" ${ARGN})
+  add_executable(${name} ${T_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE hansa_static GTest::gtest_main ${T_LIBS})
+  set(serial "")
+  if(T_SERIAL)
+    set(serial SERIAL)
+  endif()
+  hansa_add_test(${name} COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${name}> LABELS ${T_LABELS}
+                 TIMEOUT ${T_TIMEOUT} PROCESSORS ${T_PROCESSORS} ${serial})
+endfunction()
+
+# hansa_fuzz(name sources...): a libFuzzer target; ctest runs it for HANSA_FUZZ_SECONDS, from its corpus if it has one.
+function(hansa_fuzz name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE hansa_static)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set(corpus ${CMAKE_CURRENT_BINARY_DIR}/${name}.corpus)
+  set(seeds "")
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.seeds)
+    set(seeds ${CMAKE_CURRENT_SOURCE_DIR}/${name}.seeds)
+  endif()
+  file(MAKE_DIRECTORY ${corpus})
+  hansa_add_test(${name} COMMAND $<TARGET_FILE:${name}> -max_total_time=${HANSA_FUZZ_SECONDS} -rss_limit_mb=1024
+                 -timeout=10 -print_final_stats=0 -verbosity=0 -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/ ${corpus} ${seeds}
+                 LABELS fuzz TIMEOUT 1200)
+endfunction()

@@ -1,0 +1,77 @@
+// How ranks find each other before any transport exists, and how they learn of each other's fate
+// afterwards. A Session is one rank's membership in one communicator, over authenticated sockets.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hansa/status.hpp"
+#include "hansa/types.hpp"
+
+namespace hansa {
+
+// The 128 opaque bytes that users broadcast: version, address of the root, 32 bytes of secret. Never logged.
+using UniqueId = std::array<std::byte, 128>;
+
+struct Member {
+  std::string host;       // identity of the host (boot id and namespace, or HANSA_HOST_ID)
+  std::string host_name;  // for people
+  std::int32_t pid = 0;
+  std::uint64_t process = 0;  // random per process: equal means the same address space
+};
+
+struct SessionOptions {
+  std::string interface;  // name, prefix or address to bind and advertise; empty: chosen
+  std::uint16_t port_first = 0, port_last = 0;  // 0: any port
+  std::chrono::milliseconds timeout{60'000};    // for the whole join; the error names who is missing
+  const std::atomic<bool>* cancelled =
+      nullptr;          // set by another thread to give up within 100 ms; may be null
+  std::string host_id;  // stands in for the host's identity (tests); empty: the real one
+};
+
+// Counts what the root of a session handled, for tests of scale.
+struct RootTraffic {
+  std::uint64_t connections = 0;  // hosts that registered
+  std::uint64_t messages = 0;     // sent and received by the root after registration
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;  // leaves, if leave() was not called
+  virtual Rank rank() const = 0;
+  virtual Rank ranks() const = 0;
+  virtual const std::vector<Member>& members() const = 0;  // by rank
+  // Equal on all ranks, random, and no secret: names the communicator where transports need a name.
+  virtual std::uint64_t number() const = 0;
+  // Collective over the session; every rank gets every rank's bytes, by rank. Blocks until done or the
+  // session's time-out, whose error names the missing ranks and their hosts on every rank. At most 64 KiB a
+  // rank.
+  virtual Result<std::vector<std::vector<std::byte>>> allgather(BytesView mine) = 0;
+  // From now on `failed` is called, once, from the control thread, when a member dies or raises. It must not
+  // block. If something has failed already it is called before this returns.
+  virtual void watch(std::function<void(const Status&)> failed) = 0;
+  // Tells every member that this communicator has failed, and why. Does not block. First reason wins.
+  virtual void raise(const Status& reason) = 0;
+  // This rank is done; its end from now on is no failure to others. Does not block. No callback comes
+  // afterwards.
+  virtual void leave() = 0;
+  virtual RootTraffic root_traffic() const = 0;
+};
+
+// Starts a root in this process (served by the control thread until its session is complete or
+// abandoned) and returns its id. Any thread.
+Result<UniqueId> create_unique_id(const SessionOptions& options);
+
+// Joins; blocks until all ranks have joined or the time-out. Several ranks may join from several threads of a
+// process.
+Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
+                                      const SessionOptions& options);
+
+}  // namespace hansa

@@ -1,0 +1,43 @@
+// Where a combine's arithmetic happens.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "hansa/types.hpp"
+
+namespace hansa {
+
+// A number in the element type: `real` for float types (rounded to fp32 before use unless the type is
+// fp64), `integer` for the others (taken modulo the type's width).
+struct Factor {
+  double real = 1.0;
+  std::int64_t integer = 1;
+};
+
+// destinations[j][e] = sources[0][e] op ... op sources[k-1][e], in list order, for e < elements and every j.
+//
+// 16- and 8-bit floats widen to fp32, combine, and round once (to nearest, ties to even). With one
+// source the bits are copied untouched, unless that source is premultiplied.
+// Average and PreMulSum are sums: a float average and PreMulSum multiply each contribution when it
+// is first read (`premultiplied` names that source; the product is rounded to the element type, so that
+// it is the same number whether it was read here or sent first); an integer average divides the finished sum
+// by `divisor`, towards zero. docs/devices.md has the corner cases as a table.
+// A destination may equal a source exactly; any other overlap is a bug of the caller. No alignment is
+// required beyond the element's own.
+struct CombineCall {
+  DataType type = DataType::kFloat32;
+  ReduceOp op = ReduceOp::kSum;  // kAvg and kPreMulSum combine as kSum
+  std::span<const std::byte* const> sources = {};
+  std::span<std::byte* const> destinations = {};
+  std::size_t elements = 0;
+  int premultiplied = -1;  // index of the source to multiply by `factor`, or -1
+  Factor factor = {};
+  std::int64_t divisor = 1;  // integer types; 1: none
+  bool streaming = false;    // the result will not be read soon: bypass the caches
+};
+
+using CombineFunction = void (*)(const CombineCall&);
+
+}  // namespace hansa

@@ -1,0 +1,148 @@
+// What moves bytes. A Transport is one way to reach other ranks (one NIC, one shared-memory domain, one
+// address space) for one communicator of one rank; an Endpoint is the way to one peer.
+//
+// THE SLOT MODEL. Every (peer, lane, direction) is a channel: a ring of `slots` slots of `slot_bytes`
+// in order, with credits, so nothing flies that has no place to land and nothing is ever matched by
+// searching. The sender reserves a slot, lets the combine write its result straight into it and
+// commits; the receiver peeks, lets the combine read straight from it and releases. A transport chooses
+// what a slot is: a cell in shared memory, a registered buffer that a tagged message leaves from.
+//
+// DIRECT MEMORY. Where `direct` says so, the user's own memory is reached without a slot: its owner
+// describes it, the descriptor travels in a slot like any message, and the peer maps it (and
+// combines in place) or gets and puts by pieces. Which messages go so is decided by lowering, by one
+// rule from facts both sides know, never by one side alone.
+//
+// THREADS. All calls on a Transport and its Endpoints come from one thread at a time (the owner of the
+// progress context); no call blocks, none allocates after connect(), except where said.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "hansa/status.hpp"
+#include "hansa/types.hpp"
+
+namespace hansa {
+
+class Memory;
+
+// What a message is called where the medium needs a name (tags). Late bytes of a failed operation, early
+// bytes of a communicator not yet created and re-sent messages then cannot match wrongly. `sequence` counts a
+// channel's slots from 0; senders and receivers count alike.
+struct MessageId {
+  std::uint16_t communicator = 0;  // 14 bits
+  std::uint8_t epoch = 0;          // 2 bits
+  std::uint8_t lane = 0;           // 4 bits
+  std::uint32_t sequence = 0;      // low 20 bits
+  // 40 bits, the least that a fabric we know leaves to us (cxi in RNR mode).
+  constexpr std::uint64_t tag() const {
+    return std::uint64_t{communicator & 0x3fffu} << 26 | std::uint64_t{epoch & 3u} << 24 |
+           std::uint64_t{lane & 15u} << 20 | (sequence & 0xfffffu);
+  }
+};
+
+struct Capabilities {
+  std::size_t slot_bytes = 0;  // payload of one slot; the same on all ranks, a multiple of 64
+  std::uint32_t slots = 0;     // of one channel; at least 2; the same on all ranks
+  bool direct = false;         // describe(), map(), get(), put() work towards this peer, for any memory
+  bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
+  // The largest message of which a channel holds two.
+  constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }
+};
+
+// An arrived slot. `data` is valid until release(); it is aligned to 8 bytes at least.
+struct Arrival {
+  const std::byte* data = nullptr;  // null: not yet
+  std::uint32_t bytes = 0;
+  std::uint32_t stamp = 0;
+};
+
+// Memory as a peer may reach it. Travels as bytes between ranks; a receiver trusts none of it.
+struct Descriptor {
+  std::uint64_t address = 0;  // in the owner's address space
+  std::uint64_t bytes = 0;
+  std::uint64_t allocation = 0;  // of ours (see Memory), else 0
+  std::uint64_t offset = 0;      // in that allocation
+};
+
+// Tells when a get or put is done. Stays where it is until then.
+struct Completion {
+  enum class State : std::uint8_t { kPending, kDone, kFailed };
+  State state = State::kPending;
+};
+
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  virtual const Capabilities& capabilities() const noexcept = 0;
+
+  // The slot `ahead` places behind the next one to be committed (0 = that one), or null while the peer
+  // has not released enough. Repeating the call gives the same slot. ahead < slots.
+  virtual std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept = 0;
+  // Sends the next slot with its first `bytes` (0 is a message too) and a word for the receiver.
+  virtual void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept = 0;
+  // The slot `ahead` places behind the oldest unreleased one, if it has arrived. ahead < slots.
+  virtual Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept = 0;
+  // Gives the oldest arrived slot back.
+  virtual void release(std::uint16_t lane) noexcept = 0;
+
+  // Local memory in words this peer understands. The memory stays valid until the peer has said, by a
+  // message, that it is done.
+  virtual Descriptor describe(BytesView memory) noexcept = 0;
+  // The peer's memory in this address space, or null if it cannot be mapped (then get and put). May make
+  // system calls and allocate the first time an allocation is seen. Valid as long as the endpoint.
+  virtual std::byte* map(const Descriptor& remote) noexcept = 0;
+  // Copy between the peer's memory (from `offset` of the descriptor) and ours. The completion is written
+  // inside this call or inside a later poll().
+  virtual void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept = 0;
+  virtual void put(const Descriptor& remote, std::size_t offset, BytesView from,
+                   Completion& done) noexcept = 0;
+
+  // After this returns, no byte of the peer lands in, or is read from, memory of ours through this
+  // endpoint. May block for a bounded time (2 s). The endpoint is of no further use.
+  virtual void quiesce() noexcept = 0;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual std::string_view name() const noexcept = 0;
+  virtual const Capabilities& capabilities() const noexcept = 0;
+  // What peers need to reach this rank; travels over the bootstrap. At most 1 KiB.
+  virtual std::vector<std::byte> address() const = 0;
+  // A way to the peer (or to this rank itself) that sent `address`. May block for a bounded time; fails with
+  // kUnsupported where this transport cannot reach it (another host, a container), which is no error.
+  // Collective in pairs: both ends call it; traffic may start only after both have returned (the
+  // caller sees to that).
+  virtual Result<std::unique_ptr<Endpoint>> connect(Rank peer, BytesView address) = 0;
+  // Moves things on; true if anything happened. Must be called for peers to make progress.
+  virtual bool poll() noexcept = 0;
+  // Why the transport as a whole has failed; ok while it works.
+  virtual Status status() const { return {}; }
+};
+
+// One communicator's wish for a transport.
+struct TransportOptions {
+  Rank rank = 0, ranks = 1;
+  std::uint16_t lanes = 1;
+  std::uint64_t communicator = 0;  // random, the same on all ranks
+  Memory* memory = nullptr;        // who knows our own allocations; outlives the transport; may be null
+  std::string_view interface =
+      {};  // network interface or IP address to bind to; empty: loopback, for this host only
+};
+
+// A row of transports/builtin.cc.
+struct TransportKind {
+  std::string_view name;
+  // Whether this process can use it at all, and if not, why not and what would help.
+  Status (*probe)();
+  Result<std::unique_ptr<Transport>> (*open)(const TransportOptions&);
+};
+
+// In order of preference.
+std::span<const TransportKind> builtin_transports();
+
+}  // namespace hansa

@@ -1,0 +1,306 @@
+#include "bootstrap/hub.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "bootstrap/hubs_of_process.hpp"
+#include "control/local_socket.hpp"
+
+namespace hansa::bootstrap {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A hub that nobody has entered by then was started by a rank that gave up.
+constexpr milliseconds kFirstEntry{10'000};
+// Between dials of a root that hangs up in the handshake: crowded, or not (any more) serving this id.
+constexpr milliseconds kRedial[] = {milliseconds(20), milliseconds(100), milliseconds(300),
+                                    milliseconds(600)};
+
+std::string reason_text(int error) {
+  return error == 0 ? "it closed the connection" : std::generic_category().message(error);
+}
+
+}  // namespace
+
+std::string local_name_of(const Key& key, const HostIdentity& host) {
+  return "hansa-" + control::hexadecimal(door_of(key, "name", host.id));
+}
+
+Status Hub::start(control::EventLoop& loop, Setup setup, control::Descriptor local_listener) {
+  std::shared_ptr<Hub> hub(new Hub(loop, std::move(setup)));
+  HANSA_ASSIGN_OR_RETURN(hub->local_gate_, Gate::over(loop, std::move(local_listener)));
+  const Key& key = hub->setup_.key;
+  hub->local_door_ = door_of(key, "local", hub->setup_.host.id);
+  hub->tree_door_ = door_of(key, "hub", hub->setup_.host.id);
+  hub->local_gate_->open_door(hub->local_door_, key, hub);
+  hub->setup_.tree_gate->open_door(hub->tree_door_, key, hub);
+  hub->root_process_.host_name = "at " + hub->setup_.invitation.root.text();
+  loop.local<HubsOfProcess>().hubs.insert(hub);
+  hub->dial_root();
+  loop.after(kFirstEntry, [weak = std::weak_ptr<Hub>(hub)] {
+    if (const auto self = weak.lock()) self->end_if_alone();
+  });
+  return Status();
+}
+
+void Hub::dial_root() {
+  ++dials_;
+  auto fd = connect_tcp(setup_.invitation.root);
+  if (!fd.ok()) return fail(fd.status());
+  root_ = Link::dial(loop_, std::move(fd).value(), true, setup_.key, door_of(setup_.key, "root", ""),
+                     weak_from_this());
+  if (!root_) fail(control::system_error("cannot watch a socket", ENOMEM));
+}
+
+void Hub::on_link(std::shared_ptr<Link> link, bool local) {
+  link->set_owner(weak_from_this());
+  if (!local) link->set_most_payload(most_table(ranks()));
+  Below below;
+  below.link = std::move(link);
+  below.local = local;
+  below_.push_back(std::move(below));
+}
+
+void Hub::on_exhausted(const Status& why) {
+  if (!members_.empty()) return;
+  fail(why);
+  // Makes room to let those in who wait, and tell them.
+  root_.reset();
+  up_.reset();
+}
+
+Hub::Below* Hub::below_of(const Link& link) {
+  const auto found =
+      std::find_if(below_.begin(), below_.end(), [&](const Below& b) { return b.link.get() == &link; });
+  return found == below_.end() ? nullptr : &*found;
+}
+
+void Hub::on_open(Link& link) {
+  if (&link == root_.get()) {
+    root_->send(Message::kRegister, Registration{setup_.leader, place()}.encode());
+    for (const Entry& entry : entries_) root_->send(Message::kEnter, entry.encode());
+    if (!failed_.ok()) root_->send(Message::kFail, Failure{failed_}.encode());
+  } else if (&link == up_.get()) {
+    up_->set_most_payload(most_table(ranks()));
+    send_up(Message::kAttach, Attachment{place_.index, setup_.leader, place()}.encode());
+    pass_on_if_complete();
+  }
+}
+
+void Hub::on_message(Link& link, Message type, BytesView payload) {
+  const auto self = shared_from_this();
+  if (&link == root_.get()) return on_root_message(type, payload);
+  if (&link == up_.get()) return on_up_message(type, payload);
+  if (Below* const below = below_of(link)) on_below_message(*below, type, payload);
+}
+
+void Hub::on_root_message(Message type, BytesView payload) {
+  Welcome welcome;
+  Assignment assignment;
+  Failure failure;
+  if (type == Message::kWelcome && Welcome::parse(payload, &welcome)) {
+    root_process_ = welcome.process;
+  } else if (type == Message::kAssign && place_.hosts == 0 && Assignment::parse(payload, &assignment)) {
+    take_place(assignment);
+  } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
+    fail(failure.status, root_.get());
+  } else {
+    fail_garbled(root_process_, type);
+  }
+}
+
+void Hub::on_below_message(Below& below, Message type, BytesView payload) {
+  Entry entry;
+  Attachment attachment;
+  Lateness lateness;
+  Absence absence;
+  Failure failure;
+  if (!below.local) ++messages_;
+  if (!below.known) {
+    if (below.local && type == Message::kEnter && Entry::parse(payload, &entry)) return enter(below, entry);
+    if (!below.local && type == Message::kAttach && Attachment::parse(payload, &attachment))
+      return attach(below, attachment);
+    if (!below.local && type == Message::kFail && Failure::parse(payload, &failure))
+      return fail(failure.status);  // a Courier
+    return fail_garbled(below.process, type);
+  }
+  if (type == Message::kGather) {
+    contribute(below, payload);
+  } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
+    late(lateness, below.link.get());
+  } else if (type == Message::kMissing && !below.local && Absence::parse(payload, &absence)) {
+    account(below, absence);
+  } else if (type == Message::kLeft && !below.local && Absence::parse(payload, &absence)) {
+    note_left(absence.ranks, below.link.get());
+  } else if (type == Message::kLeave && below.local) {
+    farewell(below);
+  } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
+    // Where a reason starts its way, say whose it is.
+    fail(below.local ? failure.status.within(below.process.text()) : failure.status, below.link.get());
+  } else {
+    fail_garbled(below.process, type);
+  }
+}
+
+void Hub::enter(Below& below, const Entry& entry) {
+  if (place_.hosts != 0 && failed_.ok()) {
+    const Status why(
+        Code::kInvalidUsage,
+        fmt::format(
+            "all {} ranks of this unique id have joined already; a further one cannot, use a new unique "
+            "id for another communicator",
+            ranks()));
+    return below.link->send(Message::kFail, Failure{why}.encode());
+  }
+  below.known = true;
+  below.process = entry.process;
+  below.ranks = {entry.process.rank};
+  below.link->send(Message::kWelcome, Welcome{setup_.leader}.encode());
+  entries_.push_back(entry);
+  if (!failed_.ok()) return below.link->send(Message::kFail, Failure{failed_}.encode());
+  if (root_) root_->send(Message::kEnter, entry.encode());  // not open yet: sent by on_open()
+}
+
+void Hub::attach(Below& below, const Attachment& attachment) {
+  below.known = true;
+  below.process = attachment.leader;
+  below.place = attachment.place;
+  // The place of this hub itself may still be on its way, but its children's are fixed by whose they are.
+  if (place_.hosts != 0 && (attachment.index - 1) / 2 != place_.index)
+    return fail_garbled(below.process, Message::kAttach);
+  if (!failed_.ok()) below.link->send(Message::kFail, Failure{failed_}.encode());
+}
+
+void Hub::take_place(const Assignment& assignment) {
+  place_ = assignment;
+  if (!failed_.ok()) return;
+  if (at_root()) return pass_on_if_complete();
+  auto fd = connect_tcp(place_.parent_place.gate);
+  if (!fd.ok()) return fail(fd.status());
+  up_ = Link::dial(loop_, std::move(fd).value(), true, setup_.key,
+                   door_of(setup_.key, "hub", place_.parent_place.host), weak_from_this());
+  if (!up_) fail(control::system_error("cannot watch a socket", ENOMEM));
+}
+
+void Hub::on_up_message(Message type, BytesView payload) {
+  Lateness lateness;
+  Absence absence;
+  Failure failure;
+  if (type == Message::kTable) {
+    spread_table(payload);
+  } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
+    late(lateness, up_.get());
+  } else if (type == Message::kLeft && Absence::parse(payload, &absence)) {
+    note_left(absence.ranks, up_.get());
+  } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
+    fail(failure.status, up_.get());
+  } else {
+    fail_garbled(place_.parent, type);
+  }
+}
+
+void Hub::on_closed(Link& link, int error) {
+  const auto self = shared_from_this();
+  if (&link == root_.get()) {
+    on_root_closed(link.was_open(), error);
+  } else if (&link == up_.get()) {
+    on_up_closed(link.was_open(), error);
+  } else if (Below* const below = below_of(link)) {
+    on_below_closed(*below, error);
+  }
+}
+
+void Hub::on_root_closed(bool opened, int error) {
+  root_.reset();
+  if (!failed_.ok() || ended_ || !members_.empty()) return;
+  const std::string where = setup_.invitation.root.text();
+  if (opened) {
+    return fail(
+        Status(Code::kRemote,
+               root_process_.text() + " died during init: killed, or exited before all ranks had joined"));
+  }
+  const auto hung_up = error == 0 || error == EPROTO || error == ECONNRESET;
+  if (hung_up && dials_ <= static_cast<int>(std::size(kRedial))) {
+    loop_.after(kRedial[dials_ - 1], [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (self && self->failed_.ok() && !self->ended_) self->dial_root();
+    });
+    return;
+  }
+  if (hung_up) {
+    return fail(Status(Code::kRemote,
+                       fmt::format("the process at {} does not serve this unique id: its ranks have joined "
+                                   "already, or joining has failed",
+                                   where)));
+  }
+  fail(Status(
+      Code::kRemote,
+      fmt::format("cannot reach the process that made the unique id at {}: {}; has it ended? If not, set "
+                  "HANSA_INTERFACE to a network that all hosts share, and see that no firewall blocks it",
+                  where, reason_text(error))));
+}
+
+void Hub::on_up_closed(bool opened, int error) {
+  up_.reset();
+  if (!failed_.ok() || ended_) return;
+  if (opened) {
+    if (!lost_with(place_.parent, place_.parent_place).empty())
+      fail(death_of(place_.parent, lost_with(place_.parent, place_.parent_place), error));
+    return;
+  }
+  fail(Status(
+      Code::kRemote,
+      fmt::format(
+          "host {} cannot reach {} at {}: {}; set HANSA_INTERFACE to a network that all hosts share, and see "
+          "that no firewall blocks it",
+          setup_.host.name, place_.parent.text(), place_.parent_place.gate.text(), reason_text(error))));
+}
+
+void Hub::on_below_closed(Below& below, int error) {
+  const Below gone = below;
+  forget(*gone.link);
+  if (gone.known && failed_.ok()) {
+    if (gone.local) {
+      if (!gone.left) fail(death_of(gone.process, {gone.process.rank}, error));
+    } else if (!lost_with(gone.process, gone.place).empty()) {
+      fail(death_of(gone.process, lost_with(gone.process, gone.place), error));
+    }
+  }
+  end_if_alone();
+}
+
+void Hub::forget(const Link& link) {
+  below_.erase(
+      std::remove_if(below_.begin(), below_.end(), [&](const Below& b) { return b.link.get() == &link; }),
+      below_.end());
+}
+
+void Hub::end_if_alone() {
+  if (below_.empty()) end();
+}
+
+void Hub::end() {
+  if (ended_) return;
+  ended_ = true;
+  if (local_gate_) local_gate_->close_door(local_door_);
+  setup_.tree_gate->close_door(tree_door_);
+  loop_.cancel(account_timer_);
+  local_gate_.reset();
+  root_.reset();
+  up_.reset();
+  // Not from within: callers up the stack still use this.
+  loop_.post([self = shared_from_this()] { self->loop_.local<HubsOfProcess>().hubs.erase(self); });
+}
+
+RootTraffic Hub::root_traffic(control::EventLoop& loop, const Key& key) {
+  for (const auto& hub : loop.local<HubsOfProcess>().hubs) {
+    if (hub->at_root() && equal(hub->setup_.key, key)) return {hub->place_.connections, hub->messages_};
+  }
+  return {};
+}
+
+}  // namespace hansa::bootstrap

@@ -1,0 +1,121 @@
+// The leader of a host's ranks in one communicator: the first of them to come starts it in its process. All
+// ranks of the host, the leader's own included, connect to it over local sockets; it registers them with the
+// root, becomes a node of the tree of hosts, and afterwards carries exchanges, failures and farewells along
+// it. It lives until nobody hangs on it any more, its own rank's leaving notwithstanding. Control thread
+// only.
+//
+// Below it hang members (ranks of its host) and the leaders of its children in the tree; for an exchange both
+// are the same: someone who contributes once and gets the table back.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "bootstrap/gate.hpp"
+#include "bootstrap/identity.hpp"
+#include "bootstrap/unique_id.hpp"
+
+namespace hansa::bootstrap {
+
+class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_this<Hub> {
+ public:
+  struct Setup {
+    Invitation invitation;
+    Key key;  // invitation.key()
+    HostIdentity host;
+    Process leader;  // with the rank that starts the hub
+    Rank ranks = 0;
+    std::shared_ptr<Gate> tree_gate;
+  };
+  static Status start(control::EventLoop& loop, Setup setup, control::Descriptor local_listener);
+
+  // Zeros where the root of this communicator's tree is not in this process.
+  static RootTraffic root_traffic(control::EventLoop& loop, const Key& key);
+
+  void on_link(std::shared_ptr<Link> link, bool local) override;
+  void on_exhausted(const Status& why) override;
+  void on_open(Link& link) override;
+  void on_message(Link& link, Message type, BytesView payload) override;
+  void on_closed(Link& link, int error) override;
+
+ private:
+  struct Below {
+    std::shared_ptr<Link> link;
+    bool local = false;
+    bool known = false;       // has said who it is
+    Process process;          // the member, or the leader of a child host
+    Neighbour place;          // of a child host's leader
+    std::vector<Rank> ranks;  // whose contributions come through it
+    bool delivered = false;   // to the current exchange
+    bool accounted = false;   // has said who below it is missing
+    bool left = false;        // a member that left
+  };
+
+  Hub(control::EventLoop& loop, Setup setup) : loop_(loop), setup_(std::move(setup)) {}
+  Rank ranks() const { return setup_.ranks; }
+  Neighbour place() const { return {setup_.host.id, setup_.tree_gate->address()}; }
+  bool at_root() const { return place_.hosts > 0 && place_.index == 0; }
+
+  // hub.cc: coming together
+  void dial_root();
+  void on_root_message(Message type, BytesView payload);
+  void on_root_closed(bool opened, int error);
+  void on_below_message(Below& below, Message type, BytesView payload);
+  void enter(Below& below, const Entry& entry);
+  void attach(Below& below, const Attachment& attachment);
+  void take_place(const Assignment& assignment);
+  void on_up_message(Message type, BytesView payload);
+  void on_up_closed(bool opened, int error);
+  void on_below_closed(Below& below, int error);
+  void forget(const Link& link);
+  void end_if_alone();
+  void end();
+  Below* below_of(const Link& link);
+
+  // hub_exchange.cc: exchanges, failures, farewells
+  void contribute(Below& below, BytesView payload);
+  void pass_on_if_complete();
+  void spread_table(BytesView table);
+  void late(const Lateness& lateness, const Link* from);
+  void account(Below& below, const Absence& absence);
+  void conclude_if_accounted(bool waited_enough);
+  void farewell(Below& below);
+  void note_left(const std::vector<Rank>& ranks, const Link* from);
+  void fail(const Status& why, const Link* from = nullptr);
+  void fail_garbled(const Process& from, Message type);
+  // The ranks of a leader that has ended, and of its process, without having left; empty if all had left.
+  std::vector<Rank> lost_with(const Process& leader, const Neighbour& place) const;
+  void send_up(Message type, BytesView payload);
+  void send_below(const Below& below, Message type, BytesView payload);
+  std::size_t children() const;
+  void tell_neighbours() const;
+
+  control::EventLoop& loop_;
+  const Setup setup_;
+  std::shared_ptr<Gate> local_gate_;
+  Door local_door_{}, tree_door_{};
+  std::shared_ptr<Link> root_, up_;
+  int dials_ = 0;
+  Process root_process_;
+  std::vector<Entry> entries_;  // of this host, in order of coming
+  std::vector<Below> below_;
+  Assignment place_;  // hosts == 0: not yet
+  bool ended_ = false;
+
+  std::vector<Member> members_;  // by rank, when joined
+  std::vector<bool> has_left_;
+  Status failed_;
+  std::uint64_t sequence_ = 0;  // of the exchange that is collected; 0: joining
+  ByteWriter collected_;        // contributions without their head
+  std::uint32_t collected_count_ = 0;
+  bool passed_on_ = false, late_ = false;
+  std::uint32_t waited_ms_ = 0;
+  std::vector<Rank> missing_;
+  control::EventLoop::Token account_timer_ = 0;
+  std::uint64_t messages_ = 0;  // exchanged with the leaders of child hosts
+};
+
+// The name of the local socket behind which a host's hub waits.
+std::string local_name_of(const Key& key, const HostIdentity& host);
+
+}  // namespace hansa::bootstrap

@@ -1,0 +1,200 @@
+#include "bootstrap/network_address.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <memory>
+#include <optional>
+
+namespace hansa::bootstrap {
+namespace {
+
+using control::Descriptor;
+using control::system_error;
+
+constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+
+struct SystemAddress {
+  sockaddr_storage storage{};
+  socklen_t bytes = 0;
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+SystemAddress to_system(const NetworkAddress& address) {
+  SystemAddress system;
+  if (address.v6) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(address.port);
+    v6.sin6_scope_id = address.scope;
+    std::memcpy(&v6.sin6_addr, address.host.data(), 16);
+    std::memcpy(&system.storage, &v6, sizeof v6);
+    system.bytes = sizeof v6;
+  } else {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(address.port);
+    std::memcpy(&v4.sin_addr, address.host.data(), 4);
+    std::memcpy(&system.storage, &v4, sizeof v4);
+    system.bytes = sizeof v4;
+  }
+  return system;
+}
+
+std::optional<NetworkAddress> from_system(const sockaddr* system) {
+  NetworkAddress address;
+  if (system == nullptr) return std::nullopt;
+  if (system->sa_family == AF_INET) {
+    sockaddr_in v4;
+    std::memcpy(&v4, system, sizeof v4);
+    std::memcpy(address.host.data(), &v4.sin_addr, 4);
+    return address;
+  }
+  if (system->sa_family == AF_INET6) {
+    sockaddr_in6 v6;
+    std::memcpy(&v6, system, sizeof v6);
+    // Link-local addresses say nothing on another host.
+    if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) return std::nullopt;
+    address.v6 = true;
+    std::memcpy(address.host.data(), &v6.sin6_addr, 16);
+    return address;
+  }
+  return std::nullopt;
+}
+
+std::optional<NetworkAddress> from_literal(const std::string& text) {
+  NetworkAddress address;
+  if (inet_pton(AF_INET, text.c_str(), address.host.data()) == 1) return address;
+  address.v6 = true;
+  if (inet_pton(AF_INET6, text.c_str(), address.host.data()) == 1) return address;
+  return std::nullopt;
+}
+
+// Lower is better.
+int preference(std::string_view name, unsigned flags, bool v6) {
+  const auto begins = [name](std::string_view with) { return name.substr(0, with.size()) == with; };
+  int rank = 4;
+  if (flags & IFF_LOOPBACK)
+    rank = 8;
+  else if (begins("docker") || begins("br-") || begins("virbr") || begins("veth") || begins("cni"))
+    rank = 6;
+  else if (begins("hsn"))
+    rank = 0;
+  else if (begins("ib"))
+    rank = 2;
+  return rank + (v6 ? 1 : 0);
+}
+
+}  // namespace
+
+std::string NetworkAddress::text() const {
+  char digits[INET6_ADDRSTRLEN] = {};
+  inet_ntop(v6 ? AF_INET6 : AF_INET, host.data(), digits, sizeof digits);
+  return v6 ? fmt::format("[{}]:{}", digits, port) : fmt::format("{}:{}", digits, port);
+}
+
+void NetworkAddress::write(ByteWriter* to) const {
+  to->number(static_cast<std::uint8_t>(v6 ? 6 : 4));
+  to->number(std::uint8_t{0});
+  to->number(port);
+  to->number(scope);
+  to->raw(host);
+}
+
+NetworkAddress NetworkAddress::read(ByteReader* from) {
+  NetworkAddress address;
+  const auto family = from->number<std::uint8_t>();
+  const auto zero = from->number<std::uint8_t>();
+  address.v6 = family == 6;
+  address.port = from->number<std::uint16_t>();
+  address.scope = from->number<std::uint32_t>();
+  from->copy(&address.host);
+  if ((family != 4 && family != 6) || zero != 0 || address.port == 0) from->raw(from->left() + 1);
+  return address;
+}
+
+Result<NetworkAddress> choose_address(const std::string& interface) {
+  if (const auto literal = from_literal(interface)) return *literal;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return system_error("cannot list the network interfaces", errno);
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
+  std::optional<NetworkAddress> best;
+  int best_preference = 0;
+  std::string present;
+  for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
+    const auto address = from_system(entry->ifa_addr);
+    if (!address || !(entry->ifa_flags & IFF_UP)) continue;
+    const std::string name = entry->ifa_name;
+    if (present.find(name) == std::string::npos) present += (present.empty() ? "" : ", ") + name;
+    if (name.compare(0, interface.size(), interface) != 0) continue;
+    // A full name beats its use as the beginning of another.
+    const int value = preference(name, entry->ifa_flags, address->v6) - (name == interface ? 100 : 0);
+    if (!best || value < best_preference) {
+      best = address;
+      best_preference = value;
+    }
+  }
+  if (best) return *best;
+  if (interface.empty()) return from_literal("127.0.0.1").value();
+  return Status(
+      Code::kInvalidArgument,
+      fmt::format("no interface that is up is called or begins with '{}', and it is no address; present: {}; "
+                  "set HANSA_INTERFACE to one of them",
+                  interface, present));
+}
+
+Result<Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first, std::uint16_t port_last) {
+  if (port_last < port_first) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("the port range {}-{} is empty", port_first, port_last));
+  }
+  int error = 0;
+  for (std::uint32_t port = port_first; port <= port_last; ++port) {
+    Descriptor fd(::socket(address->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd.open()) return system_error("cannot create a socket", errno);
+    const int on = 1;
+    // A port whose last connections still linger in TIME_WAIT is free for a range of few ports.
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    address->port = static_cast<std::uint16_t>(port);
+    SystemAddress system = to_system(*address);
+    if (::bind(fd.get(), system.get(), system.bytes) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+      error = errno;
+      if (error == EADDRINUSE) continue;
+      return system_error(fmt::format("cannot listen at {}", address->text()), error);
+    }
+    getsockname(fd.get(), system.get(), &system.bytes);
+    address->port = ntohs(address->v6 ? reinterpret_cast<sockaddr_in6*>(&system.storage)->sin6_port
+                                      : reinterpret_cast<sockaddr_in*>(&system.storage)->sin_port);
+    return fd;
+  }
+  return Status(Code::kSystem, fmt::format("no port of {}-{} is free at {}; widen HANSA_PORT_RANGE",
+                                           port_first, port_last, address->text()));
+}
+
+Result<Descriptor> connect_tcp(const NetworkAddress& address) {
+  Descriptor fd(::socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.open()) return system_error("cannot create a socket", errno);
+  SystemAddress system = to_system(address);
+  if (::connect(fd.get(), system.get(), system.bytes) != 0 && errno != EINPROGRESS && errno != EINTR) {
+    return system_error(fmt::format("cannot connect to {}", address.text()), errno);
+  }
+  return fd;
+}
+
+void tune_tcp(int fd) {
+  const int on = 1, idle = 2, every = 2, probes = 4, lost_ms = kHostLostSeconds * 1000;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+}
+
+}  // namespace hansa::bootstrap

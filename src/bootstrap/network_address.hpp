@@ -1,0 +1,44 @@
+// Where a process listens: choosing an interface, listening and connecting over TCP.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "bootstrap/bytes.hpp"
+#include "control/descriptor.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa::bootstrap {
+
+struct NetworkAddress {
+  bool v6 = false;
+  std::array<std::byte, 16> host{};  // IPv4: the first four
+  std::uint32_t scope = 0;           // of a link-local IPv6 address; means something on the own host only
+  std::uint16_t port = 0;
+
+  std::string text() const;
+  static constexpr std::size_t kWireBytes = 24;
+  void write(ByteWriter* to) const;
+  static NetworkAddress read(ByteReader* from);  // fails through from->ok()
+};
+
+// `interface` is the name of one, the beginning of names, or an address of this host. Empty: the first that
+// is up, by preference fabrics' (hsn*, ib*), then others, then those of containers and bridges, then
+// loopback; IPv4 before IPv6. The port is 0.
+Result<NetworkAddress> choose_address(const std::string& interface);
+
+// Binds to exactly this address, at the first free port of the range (0, 0: any), which it writes to
+// `address`.
+Result<control::Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first,
+                                       std::uint16_t port_last);
+
+// Starts connecting: the socket becomes writable when that has succeeded or failed (SO_ERROR).
+Result<control::Descriptor> connect_tcp(const NetworkAddress& address);
+
+// No delay; keepalive and TCP_USER_TIMEOUT, so that a host that is gone ends the connection after
+// kHostLostSeconds. A stopped process does not: its kernel answers.
+inline constexpr int kHostLostSeconds = 10;
+void tune_tcp(int fd);
+
+}  // namespace hansa::bootstrap

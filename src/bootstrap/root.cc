@@ -1,0 +1,212 @@
+#include "bootstrap/root.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace hansa::bootstrap {
+namespace {
+
+constexpr std::chrono::milliseconds kTellLateComers{60'000};
+
+struct RootsOfProcess {
+  std::set<std::shared_ptr<Root>> roots;
+};
+
+}  // namespace
+
+void Root::serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
+                 const Process& self) {
+  std::shared_ptr<Root> root(new Root(loop, std::move(gate), self));
+  const Key key = invitation.key();
+  root->door_ = door_of(key, "root", "");
+  root->gate_->open_door(root->door_, key, root);
+  loop.local<RootsOfProcess>().roots.insert(root);
+}
+
+void Root::on_link(std::shared_ptr<Link> link, bool) {
+  ++connections_;
+  link->set_owner(weak_from_this());
+  hosts_.push_back({std::move(link), {}, {}, false, false});
+}
+
+void Root::on_exhausted(const Status& why) {
+  if (!assigned_) fail(why);
+}
+
+Root::Host* Root::host_of(const Link& link) {
+  const auto found =
+      std::find_if(hosts_.begin(), hosts_.end(), [&](const Host& h) { return h.link.get() == &link; });
+  return found == hosts_.end() ? nullptr : &*found;
+}
+
+void Root::on_message(Link& link, Message type, BytesView payload) {
+  Host* const host = host_of(link);
+  if (!host) return;
+  Registration registration;
+  Entry entry;
+  Lateness lateness;
+  Failure failure;
+  if (!over_.ok() && type != Message::kDone) return tell(*host, over_);
+  if (type == Message::kRegister && !host->registered && Registration::parse(payload, &registration)) {
+    enroll(*host, registration);
+  } else if (type == Message::kEnter && host->registered && Entry::parse(payload, &entry)) {
+    enter(*host, entry);
+  } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
+    time_out(lateness);
+  } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
+    fail(failure.status);
+  } else if (type == Message::kDone && assigned_) {
+    finish(*host);
+  } else {
+    fail(Status(Code::kInternal, fmt::format("the root got a message of kind {} that it cannot read from {}",
+                                             static_cast<int>(type), host->registration.leader.text())));
+  }
+}
+
+void Root::enroll(Host& host, const Registration& registration) {
+  host.registration = registration;
+  host.registered = true;
+  host.link->send(Message::kWelcome, Welcome{self_}.encode());
+}
+
+void Root::enter(Host& host, const Entry& entry) {
+  const Process& who = entry.process;
+  if (entry.protocol != kProtocol) {
+    return fail(Status(
+        Code::kInvalidUsage,
+        fmt::format("{} speaks protocol {} of this library, {} speaks {}; run one version on all ranks",
+                    who.text(), entry.protocol, self_.text(), kProtocol)));
+  }
+  if (ranks_ == 0) {
+    ranks_ = entry.ranks;
+    first_ = who;
+  }
+  if (entry.ranks != ranks_) {
+    return fail(Status(Code::kInvalidUsage,
+                       fmt::format("{} was started with {} ranks, {} with {}; all ranks must pass the "
+                                   "same number",
+                                   who.text(), entry.ranks, first_.text(), ranks_)));
+  }
+  const auto [known, fresh] = joined_.emplace(who.rank, who);
+  if (!fresh) {
+    return fail(Status(
+        Code::kInvalidUsage,
+        fmt::format("rank {} joined twice: pid {} on host {} and pid {} on host {}; give every process its "
+                    "own rank",
+                    who.rank, known->second.pid, known->second.host_name, who.pid, who.host_name)));
+  }
+  host.ranks.push_back(who);
+  if (who.id == self_.id && (self_.rank < 0 || who.rank < self_.rank)) {
+    // Should this process die, the others can now say which rank that was.
+    self_.rank = who.rank;
+    for (Host& other : hosts_) {
+      if (other.registered) other.link->send(Message::kWelcome, Welcome{self_}.encode());
+    }
+  }
+  if (static_cast<Rank>(joined_.size()) == ranks_) assign_all();
+}
+
+void Root::assign_all() {
+  assigned_ = true;
+  // The tree hangs from this process where it leads a host, and is the same from run to run. A leader without
+  // ranks (one more has come than there should be) stays out of it.
+  const auto key = [this](const Host& host) {
+    Rank lowest = ranks_;
+    for (const Process& process : host.ranks) lowest = std::min(lowest, process.rank);
+    return std::tuple(host.ranks.empty(), host.registration.leader.id != self_.id, lowest);
+  };
+  std::sort(hosts_.begin(), hosts_.end(), [&](const Host& a, const Host& b) { return key(a) < key(b); });
+  Assignment assignment;
+  assignment.connections = connections_;
+  for (const Host& host : hosts_) assignment.hosts += host.ranks.empty() ? 0 : 1;
+  for (std::uint32_t i = 0; i < assignment.hosts; ++i) {
+    assignment.index = i;
+    if (i > 0) {
+      const Registration& parent = hosts_[(i - 1) / 2].registration;
+      assignment.parent = parent.leader;
+      assignment.parent_place = parent.place;
+    }
+    hosts_[i].link->send(Message::kAssign, assignment.encode());
+  }
+}
+
+void Root::finish(Host& host) {
+  host.done = true;
+  host.link->close();
+  const auto finished = [](const Host& h) { return h.done || h.ranks.empty(); };
+  if (!over_.ok() || !std::all_of(hosts_.begin(), hosts_.end(), finished)) return;
+  over_ = Status(Code::kInvalidUsage,
+                 fmt::format("all {} ranks of this unique id have joined already; a further one cannot, "
+                             "use a new unique id for another communicator",
+                             ranks_));
+  retire();
+}
+
+void Root::time_out(const Lateness& lateness) {
+  std::vector<Rank> missing;
+  std::vector<std::string> hosts;
+  const double seconds = lateness.waited_ms / 1000.0;
+  if (assigned_) {
+    for (const Host& host : hosts_) {
+      if (host.done) continue;
+      for (const Process& process : host.ranks) missing.push_back(process.rank);
+      hosts.push_back(host.registration.leader.host_name);
+    }
+    return fail(Status(Code::kRemote,
+                       fmt::format("all {} ranks joined, but not all were connected within {:g} s: {} on {} "
+                                   "missing; are they stopped, or is a firewall between the hosts?",
+                                   ranks_, seconds, ranks_text(missing), hosts_text(hosts))));
+  }
+  for (Rank rank = 0; rank < ranks_; ++rank) {
+    if (!joined_.contains(rank)) missing.push_back(rank);
+  }
+  for (const auto& [rank, process] : joined_) hosts.push_back(process.host_name);
+  fail(Status(
+      Code::kRemote,
+      fmt::format(
+          "{} of {} ranks did not join within {:g} s: {} (joined: {} ranks on {}); start them, see that they "
+          "got the same unique id, or raise HANSA_INIT_TIMEOUT",
+          missing.size(), ranks_, seconds, ranks_text(missing), joined_.size(), hosts_text(hosts))));
+}
+
+void Root::on_closed(Link& link, int) {
+  Host* const host = host_of(link);
+  if (!host) return;
+  const bool expected = host->done || !over_.ok() || !host->registered;
+  // A leader in whose host no rank is left to join loses nothing.
+  if (expected || host->ranks.empty()) {
+    if (!host->done) hosts_.erase(hosts_.begin() + (host - hosts_.data()));
+    return;
+  }
+  std::vector<Rank> gone;
+  for (const Process& process : host->ranks) {
+    if (process.id == host->registration.leader.id) gone.push_back(process.rank);
+  }
+  Process who = host->registration.leader;
+  if (!gone.empty()) who.rank = *std::min_element(gone.begin(), gone.end());
+  fail(
+      Status(Code::kRemote, who.text() + " died during init: killed, or exited before all ranks had joined"));
+}
+
+void Root::fail(const Status& why) {
+  if (!over_.ok()) return;
+  over_ = why;
+  for (Host& host : hosts_) {
+    if (!host.done) tell(host, why);
+  }
+  retire();
+}
+
+void Root::tell(Host& host, const Status& why) { host.link->send(Message::kFail, Failure{why}.encode()); }
+
+void Root::retire() {
+  loop_.after(kTellLateComers, [self = shared_from_this()] {
+    self->gate_->close_door(self->door_);
+    self->loop_.local<RootsOfProcess>().roots.erase(self);
+  });
+}
+
+}  // namespace hansa::bootstrap

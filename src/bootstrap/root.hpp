@@ -1,0 +1,60 @@
+// The meeting point of a communicator, in the process that made the unique id. Leaders of hosts register over
+// one connection each and tell which ranks have come; when all have, every leader gets its place in the tree,
+// and when all leaders say that the tree works the root is no longer needed. Until then it spreads every
+// failure. Control thread only.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "bootstrap/gate.hpp"
+#include "bootstrap/unique_id.hpp"
+
+namespace hansa::bootstrap {
+
+class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from_this<Root> {
+ public:
+  // Serves `invitation` at `gate` until complete or failed, and tells late comers so for a minute longer.
+  static void serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
+                    const Process& self);
+
+  void on_link(std::shared_ptr<Link> link, bool local) override;
+  void on_exhausted(const Status& why) override;
+  void on_open(Link&) override {}
+  void on_message(Link& link, Message type, BytesView payload) override;
+  void on_closed(Link& link, int error) override;
+
+ private:
+  struct Host {
+    std::shared_ptr<Link> link;
+    Registration registration;
+    std::vector<Process> ranks;
+    bool registered = false, done = false;
+  };
+  Root(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Process& self)
+      : loop_(loop), gate_(std::move(gate)), self_(self) {}
+
+  Host* host_of(const Link& link);
+  void enroll(Host& host, const Registration& registration);
+  void enter(Host& host, const Entry& entry);
+  void finish(Host& host);
+  void assign_all();
+  void time_out(const Lateness& lateness);
+  void fail(const Status& why);
+  void retire();
+  void tell(Host& host, const Status& why);
+
+  control::EventLoop& loop_;
+  std::shared_ptr<Gate> gate_;
+  Process self_;
+  Door door_{};
+  std::vector<Host> hosts_;
+  std::map<Rank, Process> joined_;
+  Rank ranks_ = 0;  // as the first entry said; 0: none yet
+  Process first_;   // who said so
+  std::uint32_t connections_ = 0;
+  bool assigned_ = false;
+  Status over_;  // failed, or complete: what late comers are told
+};
+
+}  // namespace hansa::bootstrap

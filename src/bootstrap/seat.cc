@@ -1,0 +1,314 @@
+#include "bootstrap/seat.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "bootstrap/courier.hpp"
+#include "control/local_socket.hpp"
+
+namespace hansa::bootstrap {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kCancelPoll{20};
+// After its own time is over a rank waits this much for the text that all ranks get.
+constexpr milliseconds kGrace{2000};
+constexpr milliseconds kFarewell{1000};
+// A hub may end just when a rank of its host comes; then the next to try founds a new one.
+constexpr int kMostConnects = 100;
+constexpr milliseconds kReconnect{5};
+
+// A forked child drops its copies of sessions; these references keep it from closing what the parent's seats
+// own.
+struct SeatsOfProcess {
+  std::set<std::shared_ptr<Seat>> seats;
+};
+
+}  // namespace
+
+Seat::Seat(control::EventLoop& loop, Hub::Setup setup, const SessionOptions& options)
+    : loop_(loop), setup_(std::move(setup)), options_(options) {}
+
+std::shared_ptr<Seat> Seat::take(control::EventLoop& loop, Hub::Setup setup, const SessionOptions& options) {
+  std::shared_ptr<Seat> seat(new Seat(loop, std::move(setup), options));
+  loop.run([&] {
+    loop.local<SeatsOfProcess>().seats.insert(seat);
+    seat->connect();
+  });
+  return seat;
+}
+
+void Seat::connect() {
+  if (left_) return;
+  bool absent = false, busy = false;
+  auto fd = control::connect_local(local_name_of(setup_.key, setup_.host), &absent, &busy);
+  if (absent) return found_hub();
+  if (busy) return connect_later(kReconnect);
+  if (!fd.ok()) return fail(fd.status());
+  const control::PeerIdentity peer = control::identify_peer(fd.value().get());
+  if (!peer.same_user) {
+    return fail(Status(
+        Code::kInvalidUsage,
+        fmt::format("another rank on host {} runs as another user; run all ranks as one", setup_.host.name)));
+  }
+  link_ = Link::dial(loop_, std::move(fd).value(), false, setup_.key,
+                     door_of(setup_.key, "local", setup_.host.id), weak_from_this());
+  if (!link_) return fail(control::system_error("cannot watch a socket", ENOMEM));
+  link_->set_most_payload(most_table(setup_.ranks));
+  link_->watch_process(peer.pid);
+}
+
+void Seat::connect_later(milliseconds delay) {
+  if (++failed_connects_ > kMostConnects) {
+    return fail(
+        Status(Code::kSystem,
+               fmt::format("the leader of the ranks on host {} does not accept this one; is it stopped?",
+                           setup_.host.name)));
+  }
+  loop_.after(delay, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->connect();
+  });
+}
+
+void Seat::found_hub() {
+  bool taken = false;
+  auto listener = control::listen_local(local_name_of(setup_.key, setup_.host), &taken);
+  if (taken) return connect_later(kReconnect);  // another rank was faster
+  if (!listener.ok()) return fail(listener.status());
+  const Status started = Hub::start(loop_, setup_, std::move(listener).value());
+  if (!started.ok()) return fail(started);
+  connect();
+}
+
+void Seat::on_open(Link& link) {
+  Entry entry;
+  entry.ranks = setup_.ranks;
+  entry.process = self_;
+  link.send(Message::kEnter, entry.encode());
+  const auto about = encode_member({setup_.host.id, setup_.host.name, self_.pid, self_.id});
+  link.send(Message::kGather, encode_contributions(0, {{self_.rank, about}}));
+}
+
+void Seat::on_message(Link&, Message type, BytesView payload) {
+  Welcome welcome;
+  Absence absence;
+  Failure failure;
+  if (type == Message::kTable) {
+    take_table(payload);
+  } else if (type == Message::kNeighbours && Neighbours::parse(payload, &neighbours_)) {
+    return;
+  } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
+    fail(failure.status);
+  } else if (type == Message::kLeft && Absence::parse(payload, &absence)) {
+    note_left(absence.ranks);
+  } else if (type == Message::kLeave) {
+    done();
+  } else if (type == Message::kWelcome && Welcome::parse(payload, &welcome)) {
+    hub_ = welcome.process;
+    std::lock_guard lock(mutex_);
+    hub_is_here_ = hub_.id == self_.id;
+  } else {
+    fail(Status(Code::kInternal, fmt::format("{} sent a message of kind {} that cannot be read here",
+                                             hub_.text(), static_cast<int>(type))));
+  }
+}
+
+void Seat::take_table(BytesView payload) {
+  std::uint64_t sequence = 0;
+  std::vector<Contribution> list;
+  bool good = parse_contributions(payload, setup_.ranks, &sequence, &list) &&
+              list.size() == static_cast<std::size_t>(setup_.ranks);
+  {
+    std::lock_guard lock(mutex_);
+    good = good && sequence == received_;
+    Table table(list.size());
+    std::vector<Member> members(sequence == 0 ? list.size() : 0);
+    for (const Contribution& one : list) {
+      const auto rank = static_cast<std::size_t>(one.rank);
+      table[rank].assign(one.bytes.begin(), one.bytes.end());
+      if (good && sequence == 0) good = parse_member(one.bytes, &members[rank]);
+    }
+    if (good) {
+      if (sequence == 0) {
+        members_ = std::move(members);
+        has_left_.assign(members_.size(), false);
+      }
+      table_ = std::move(table);
+      ++received_;
+      changed_.notify_all();
+      return;
+    }
+  }
+  fail(Status(Code::kInternal, fmt::format("{} sent a table that cannot be read here", hub_.text())));
+}
+
+void Seat::note_left(const std::vector<Rank>& ranks) {
+  std::lock_guard lock(mutex_);
+  for (const Rank rank : ranks) {
+    if (static_cast<std::size_t>(rank) >= has_left_.size()) continue;
+    has_left_[static_cast<std::size_t>(rank)] = true;
+    gone_.push_back(rank);
+  }
+  changed_.notify_all();
+}
+
+void Seat::on_closed(Link& link, int error) {
+  const auto self = shared_from_this();
+  const bool opened = link.was_open();
+  link_.reset();
+  if (left_) return done();
+  if (!opened) return connect_later(kReconnect);
+  std::vector<Rank> lost{hub_.rank};
+  {
+    std::lock_guard lock(mutex_);
+    if (!members_.empty()) lost = ranks_in(members_, has_left_, hub_.id, setup_.host.id);
+  }
+  if (lost.empty()) return;
+  const Status death = death_of(hub_, lost, error);
+  fail(death);
+  for (const Neighbour& neighbour : neighbours_.list) Courier::send(loop_, neighbour, setup_.key, death);
+}
+
+void Seat::fail(const Status& why) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!failed_.ok()) return;
+    failed_ = why;
+    changed_.notify_all();
+  }
+  if (watcher_) watcher_(why);
+}
+
+void Seat::done() {
+  {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+    changed_.notify_all();
+  }
+  // What holds descriptors goes here and now: the last reference to this may be dropped by any thread.
+  link_.reset();
+  setup_.tree_gate.reset();
+  loop_.post([self = shared_from_this()] { self->loop_.local<SeatsOfProcess>().seats.erase(self); });
+}
+
+template <class Ready>
+Seat::Outcome Seat::wait(milliseconds timeout, Ready ready) {
+  const auto until = std::chrono::steady_clock::now() + timeout;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (ready()) return Outcome::kDone;
+    if (options_.cancelled && options_.cancelled->load(std::memory_order_acquire)) return Outcome::kCancelled;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= until) return Outcome::kLate;
+    changed_.wait_until(lock, options_.cancelled ? std::min(until, now + kCancelPoll) : until);
+  }
+}
+
+// Until `ready` (under the lock), or until the reason why it will not be is known.
+template <class Ready>
+Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
+  Outcome outcome = wait(options_.timeout, ready);
+  if (outcome == Outcome::kLate) {
+    const auto waited =
+        static_cast<std::uint32_t>(std::min<std::int64_t>(options_.timeout.count(), UINT32_MAX));
+    loop_.post([self = shared_from_this(), sequence, waited] {
+      if (self->link_) self->link_->send(Message::kLate, Lateness{sequence, waited}.encode());
+    });
+    outcome = wait(kGrace, ready);
+  }
+  if (outcome == Outcome::kCancelled) {
+    give_up(Status(Code::kAborted, "given up: this rank's communicator was aborted meanwhile"),
+            Status(Code::kRemote, "its communicator was aborted meanwhile"));
+  } else if (outcome == Outcome::kLate) {
+    const std::string text = fmt::format(
+        "no word of the other ranks within {:g} s, nor of why; the leader of host {} ({}) or "
+        "the process that made the unique id is stopped or out of reach",
+        static_cast<double>(options_.timeout.count()) / 1000.0, setup_.host.name, hub_.text());
+    give_up(Status(Code::kRemote, text), Status(Code::kRemote, text));
+  }
+  std::lock_guard lock(mutex_);
+  return failed_;
+}
+
+void Seat::give_up(const Status& mine, const Status& others) {
+  loop_.run([&] {
+    if (link_) link_->send(Message::kFail, Failure{others}.encode());
+    watcher_ = nullptr;  // the caller hears it from the call
+    fail(mine);
+  });
+}
+
+Status Seat::wait_until_joined() {
+  return wait_for_all(0, [this] { return !failed_.ok() || received_ > 0; });
+}
+
+Result<Seat::Table> Seat::exchange(BytesView mine) {
+  std::uint64_t sequence;
+  {
+    std::lock_guard lock(mutex_);
+    if (!failed_.ok()) return failed_;
+    sequence = next_++;
+  }
+  loop_.post([self = shared_from_this(), message = encode_contributions(sequence, {{self_.rank, mine}})] {
+    if (self->link_) self->link_->send(Message::kGather, message);
+  });
+  HANSA_RETURN_IF_ERROR(wait_for_all(
+      sequence, [this, sequence] { return !failed_.ok() || received_ > sequence || !gone_.empty(); }));
+  std::lock_guard lock(mutex_);
+  if (received_ > sequence) return std::move(table_);
+  return Status(Code::kRemote,
+                fmt::format("{} left the communicator while others still exchange", ranks_text(gone_)));
+}
+
+void Seat::watch(std::function<void(const Status&)> failed) {
+  loop_.run([&] {
+    Status already;
+    {
+      std::lock_guard lock(mutex_);
+      already = failed_;
+    }
+    if (left_) return;
+    if (already.ok())
+      watcher_ = std::move(failed);
+    else
+      failed(already);
+  });
+}
+
+void Seat::raise(const Status& reason) {
+  loop_.post([self = shared_from_this(), reason] {
+    if (self->link_ && !self->left_) self->link_->send(Message::kFail, Failure{reason}.encode());
+    self->watcher_ = nullptr;
+    self->fail(reason);
+  });
+}
+
+void Seat::leave() {
+  bool here = false;
+  loop_.run([&] {
+    if (left_) return;
+    left_ = true;
+    watcher_ = nullptr;
+    if (link_ && link_->is_open())
+      link_->send(Message::kLeave, {});
+    else
+      done();
+    std::lock_guard lock(mutex_);
+    here = hub_is_here_;
+  });
+  // This process may end right after: then nobody could pass the word on.
+  if (!here || loop_.on_control_thread()) return;
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kFarewell, [this] { return done_; });
+}
+
+std::vector<Member> Seat::members() {
+  std::lock_guard lock(mutex_);
+  return members_;
+}
+
+}  // namespace hansa::bootstrap

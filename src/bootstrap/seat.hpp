@@ -1,0 +1,81 @@
+// One rank's end of the control plane: finds or starts its host's hub, enters, and from then on carries the
+// rank's exchanges and hears of everybody's fate. What blocks waits here for what the control thread reports.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "bootstrap/hub.hpp"
+
+namespace hansa::bootstrap {
+
+class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
+ public:
+  using Table = std::vector<std::vector<std::byte>>;
+
+  // `setup` is for the hub, should this rank become the leader; its `leader` is this rank.
+  static std::shared_ptr<Seat> take(control::EventLoop& loop, Hub::Setup setup,
+                                    const SessionOptions& options);
+
+  // Any thread from here on; exchange() and leave() one at a time.
+  Status wait_until_joined();
+  Result<Table> exchange(BytesView mine);
+  void watch(std::function<void(const Status&)> failed);
+  void raise(const Status& reason);
+  void leave();
+  std::vector<Member> members();
+
+  void on_open(Link& link) override;
+  void on_message(Link& link, Message type, BytesView payload) override;
+  void on_closed(Link& link, int error) override;
+
+ private:
+  Seat(control::EventLoop& loop, Hub::Setup setup, const SessionOptions& options);
+
+  // Control thread.
+  void connect();
+  void connect_later(std::chrono::milliseconds delay);
+  void found_hub();
+  void take_table(BytesView payload);
+  void note_left(const std::vector<Rank>& ranks);
+  void fail(const Status& why);  // first reason wins
+  void done();
+
+  // The caller's thread.
+  enum class Outcome { kDone, kLate, kCancelled };
+  template <class Ready>
+  Outcome wait(std::chrono::milliseconds timeout, Ready ready);
+  template <class Ready>
+  Status wait_for_all(std::uint64_t sequence, Ready ready);
+  void give_up(const Status& mine, const Status& others);
+
+  control::EventLoop& loop_;
+  Hub::Setup setup_;
+  const SessionOptions options_;
+  const Process& self_ = setup_.leader;
+
+  // Control thread only.
+  std::shared_ptr<Link> link_;
+  Process hub_;            // as it has introduced itself
+  Neighbours neighbours_;  // of the hub in the tree
+  int failed_connects_ = 0;
+  bool left_ = false;
+  std::function<void(const Status&)> watcher_;
+
+  std::mutex mutex_;  // guards all below
+  std::condition_variable changed_;
+  Status failed_;
+  std::vector<Member> members_;  // empty: not yet joined
+  std::vector<Rank> gone_;       // left the communicator
+  std::vector<bool> has_left_;
+  std::uint64_t received_ = 0;  // exchanges whose table has come, joining included
+  std::uint64_t next_ = 1;      // sequence of the next exchange
+  Table table_;
+  bool hub_is_here_ = false;  // in this process
+  bool done_ = false;         // left, and the hub has told the others
+};
+
+}  // namespace hansa::bootstrap

@@ -1,0 +1,144 @@
+// The public face: ids, joining, sessions.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "bootstrap/root.hpp"
+#include "bootstrap/seat.hpp"
+
+namespace hansa {
+namespace {
+
+using bootstrap::Gate;
+using bootstrap::Hub;
+using bootstrap::Seat;
+using control::EventLoop;
+
+class SeatedSession final : public Session {
+ public:
+  SeatedSession(EventLoop& loop, std::shared_ptr<Seat> seat, const Key& key, Rank rank)
+      : loop_(loop),
+        owner_(getpid()),
+        seat_(std::move(seat)),
+        key_(key),
+        rank_(rank),
+        members_(seat_->members()) {
+    // Alone there is nobody to hear of, and nothing to keep open for it.
+    if (ranks() == 1) seat_->leave();
+  }
+  ~SeatedSession() override { leave(); }
+
+  Rank rank() const override { return rank_; }
+  Rank ranks() const override { return static_cast<Rank>(members_.size()); }
+  const std::vector<Member>& members() const override { return members_; }
+  std::uint64_t number() const override {
+    const Key derived = derive(key_, "number", {});
+    std::uint64_t number;
+    std::memcpy(&number, derived.data(), sizeof number);
+    return number;
+  }
+
+  Result<std::vector<std::vector<std::byte>>> allgather(BytesView mine) override {
+    HANSA_RETURN_IF_ERROR(usable());
+    if (mine.size() > bootstrap::kMostContribution) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("{} bytes are too many for one rank's part of an exchange, at most {}",
+                                mine.size(), bootstrap::kMostContribution));
+    }
+    if (ranks() == 1) return std::vector<std::vector<std::byte>>{{mine.begin(), mine.end()}};
+    return seat_->exchange(mine);
+  }
+  void watch(std::function<void(const Status&)> failed) override {
+    const Status usable_now = usable();
+    if (usable_now.ok())
+      seat_->watch(std::move(failed));
+    else
+      failed(usable_now);
+  }
+  void raise(const Status& reason) override {
+    if (usable().ok() && !reason.ok()) seat_->raise(reason);
+  }
+  void leave() override {
+    if (left_ || !loop_.ours()) return;
+    left_ = true;
+    seat_->leave();
+  }
+  RootTraffic root_traffic() const override {
+    RootTraffic traffic;
+    if (loop_.ours()) loop_.run([&] { traffic = Hub::root_traffic(loop_, key_); });
+    return traffic;
+  }
+
+ private:
+  Status usable() const {
+    if (!loop_.ours()) {
+      return Status(
+          Code::kInvalidUsage,
+          fmt::format(
+              "this communicator belongs to process {}; a process forked from it (this is {}) cannot use it, "
+              "create one of its own after the fork",
+              owner_, getpid()));
+    }
+    if (left_) return Status(Code::kInvalidUsage, "this rank has left the communicator");
+    return Status();
+  }
+
+  EventLoop& loop_;
+  const pid_t owner_;
+  const std::shared_ptr<Seat> seat_;
+  const Key key_;
+  const Rank rank_;
+  const std::vector<Member> members_;
+  bool left_ = false;
+};
+
+Result<std::shared_ptr<Gate>> gate_for(EventLoop& loop, const SessionOptions& options) {
+  Result<std::shared_ptr<Gate>> gate = Status(Code::kInternal, "not tried");
+  loop.run([&] { gate = Gate::at(loop, options.interface, options.port_first, options.port_last); });
+  return gate;
+}
+
+}  // namespace
+
+Result<UniqueId> create_unique_id(const SessionOptions& options) {
+  HANSA_RETURN_IF_ERROR(prepare_cryptography());
+  HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
+  HANSA_ASSIGN_OR_RETURN(auto gate, gate_for(*loop, options));
+  const auto invitation = bootstrap::invite(gate->address());
+  const auto self = bootstrap::this_process(*loop, bootstrap::identify_host(options.host_id));
+  // The gate is dropped on the control thread, like everything that holds descriptors in its epoll.
+  loop->run([&] { bootstrap::Root::serve(*loop, std::move(gate), invitation, self); });
+  return bootstrap::to_unique_id(invitation);
+}
+
+Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
+                                      const SessionOptions& options) {
+  if (ranks < 1 || ranks > bootstrap::kMostRanks) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{} ranks are not between 1 and {}", ranks, bootstrap::kMostRanks));
+  }
+  if (rank < 0 || rank >= ranks) {
+    return Status(Code::kInvalidArgument, fmt::format("rank {} is not between 0 and {}", rank, ranks - 1));
+  }
+  HANSA_RETURN_IF_ERROR(prepare_cryptography());
+  HANSA_ASSIGN_OR_RETURN(auto invitation, bootstrap::parse_unique_id(id));
+  HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
+
+  Hub::Setup setup;
+  setup.invitation = invitation;
+  setup.key = invitation.key();
+  setup.host = bootstrap::identify_host(options.host_id);
+  setup.leader = bootstrap::this_process(*loop, setup.host);
+  setup.leader.rank = rank;
+  setup.ranks = ranks;
+  HANSA_ASSIGN_OR_RETURN(setup.tree_gate, gate_for(*loop, options));
+  const Key key = setup.key;
+  auto seat = Seat::take(*loop, std::move(setup), options);
+  const Status joined = seat->wait_until_joined();
+  if (joined.ok()) return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank));
+  seat->leave();
+  return joined.within(fmt::format("rank {} of {} could not join", rank, ranks));
+}
+
+}  // namespace hansa

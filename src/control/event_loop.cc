@@ -1,0 +1,183 @@
+#include "control/event_loop.hpp"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+
+namespace hansa::control {
+
+Result<EventLoop*> EventLoop::of_this_process() {
+  static std::atomic<EventLoop*> current{nullptr};
+  EventLoop* loop = current.load(std::memory_order_acquire);
+  if (loop == nullptr || !loop->ours()) {
+    // No lock: a forked child may have inherited one that was held.
+    std::unique_ptr<EventLoop> fresh(new EventLoop(getpid(), loop));
+    if (current.compare_exchange_strong(loop, fresh.get(), std::memory_order_acq_rel)) loop = fresh.release();
+  }
+  HANSA_RETURN_IF_ERROR(loop->start());
+  return loop;
+}
+
+bool EventLoop::ours() const noexcept { return owner_ == getpid(); }
+
+Status EventLoop::start() {
+  std::lock_guard lock(mutex_);
+  if (started_) return Status();
+  Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.open()) return system_error("cannot create the control thread's epoll", errno);
+  Descriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.open()) return system_error("cannot create the control thread's eventfd", errno);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = 0;
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
+    return system_error("cannot watch the control thread's eventfd", errno);
+  }
+  epoll_ = std::move(epoll);
+  wake_ = std::move(wake);
+
+  // Signals are the application's: none may land on this thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(
+      &thread_, nullptr,
+      [](void* self) -> void* {
+        static_cast<EventLoop*>(self)->loop();
+        return nullptr;
+      },
+      this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) return system_error("cannot start the control thread", error);
+  pthread_setname_np(thread_, "hansa-control");
+  pthread_detach(thread_);
+  started_ = true;
+  return Status();
+}
+
+void EventLoop::post(Job job) {
+  bool first;
+  {
+    std::lock_guard lock(mutex_);
+    first = jobs_.empty();
+    jobs_.push_back(std::move(job));
+  }
+  if (!first) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);  // full means awake already
+}
+
+bool EventLoop::on_control_thread() const noexcept { return pthread_equal(thread_, pthread_self()) != 0; }
+
+void EventLoop::run(const Job& job) {
+  if (on_control_thread()) return job();
+  std::mutex mutex;
+  std::condition_variable ran;
+  bool done = false;
+  post([&] {
+    job();
+    std::lock_guard lock(mutex);
+    done = true;
+    ran.notify_one();  // under the lock: the waiter's stack goes away right after it
+  });
+  std::unique_lock lock(mutex);
+  ran.wait(lock, [&] { return done; });
+}
+
+Result<EventLoop::Token> EventLoop::add(int fd, std::uint32_t events, Handler handler) {
+  const Token token = next_token_++;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = token;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    return system_error("cannot watch a socket", errno);
+  watched_.emplace(token, Watched{fd, std::make_shared<Handler>(std::move(handler))});
+  return token;
+}
+
+void EventLoop::modify(Token token, std::uint32_t events) {
+  const auto found = watched_.find(token);
+  if (found == watched_.end()) return;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = token;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, found->second.fd, &event);
+}
+
+void EventLoop::remove(Token token) {
+  const auto found = watched_.find(token);
+  if (found == watched_.end()) return;
+  // Explicitly: while a forked child holds a copy of the descriptor, closing ours would not end the events.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, found->second.fd, nullptr);
+  watched_.erase(found);
+}
+
+EventLoop::Token EventLoop::after(std::chrono::milliseconds delay, Job job) {
+  const Token token = next_token_++;
+  timer_of_.emplace(token, timers_.emplace(Clock::now() + delay, Timer{token, std::move(job)}));
+  return token;
+}
+
+void EventLoop::cancel(Token timer) {
+  const auto found = timer_of_.find(timer);
+  if (found == timer_of_.end()) return;
+  timers_.erase(found->second);
+  timer_of_.erase(found);
+}
+
+void EventLoop::loop() {
+  for (;;) {
+    wait_and_dispatch();
+    run_jobs();
+    run_timers();
+  }
+}
+
+void EventLoop::wait_and_dispatch() {
+  int timeout = -1;
+  if (!timers_.empty()) {
+    using std::chrono::milliseconds;
+    const auto left = std::chrono::ceil<milliseconds>(timers_.begin()->first - Clock::now()).count();
+    timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+  }
+  epoll_event events[64];
+  const int found = epoll_wait(epoll_.get(), events, 64, timeout);
+  for (int i = 0; i < found; ++i) {
+    if (events[i].data.u64 == 0) {
+      std::uint64_t count;
+      [[maybe_unused]] const auto drained = ::read(wake_.get(), &count, sizeof count);
+      continue;
+    }
+    const auto watched = watched_.find(events[i].data.u64);
+    if (watched == watched_.end()) continue;
+    const std::shared_ptr<Handler> handler = watched->second.handler;
+    (*handler)(events[i].events);
+  }
+}
+
+void EventLoop::run_jobs() {
+  std::vector<Job> jobs;
+  {
+    std::lock_guard lock(mutex_);
+    jobs.swap(jobs_);
+  }
+  for (Job& job : jobs) job();
+}
+
+void EventLoop::run_timers() {
+  const auto now = Clock::now();
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const auto first = timers_.begin();
+    const Job job = std::move(first->second.job);
+    timer_of_.erase(first->second.token);
+    timers_.erase(first);
+    job();
+  }
+}
+
+}  // namespace hansa::control

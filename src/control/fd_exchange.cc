@@ -1,0 +1,259 @@
+#include "control/fd_exchange.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <unordered_map>
+
+#include "base/secret.hpp"
+#include "control/event_loop.hpp"
+#include "control/local_socket.hpp"
+
+namespace hansa::control {
+namespace {
+
+constexpr std::size_t kNameBytes = 16, kTokenBytes = 16;
+constexpr std::size_t kRequestBytes = kTokenBytes + sizeof(std::uint64_t);
+constexpr std::size_t kMostClients = 256;  // that have not sent their request yet
+constexpr std::chrono::milliseconds kRequestDeadline{2000}, kAcceptPause{50};
+
+enum class Answer : std::uint8_t { kFollows = 1, kUnknownKey = 2 };
+
+std::string name_of(BytesView address) { return "hansa-fd-" + hexadecimal(address.first(kNameBytes)); }
+
+void send_answer(int to, Answer answer, int fd) {
+  iovec part{&answer, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (answer == Answer::kFollows) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  ::sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT);  // one byte into an empty socket never waits
+}
+
+}  // namespace
+
+// Everything here happens on the control thread.
+class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Server> {
+ public:
+  Server(EventLoop* loop, Descriptor listener, const FdAddress& address)
+      : loop_(loop), listener_(std::move(listener)) {
+    std::memcpy(token_, address.data() + kNameBytes, kTokenBytes);
+  }
+  EventLoop* loop() const { return loop_; }
+
+  Status start() {
+    auto watched = loop_->add(listener_.get(), EPOLLIN,
+                              [self = shared_from_this()](std::uint32_t) { self->accept_all(); });
+    if (!watched.ok()) return watched.status();
+    watch_ = watched.value();
+    return Status();
+  }
+  void stop() {
+    loop_->cancel(resume_);
+    loop_->remove(watch_);
+    while (!clients_.empty()) drop(clients_.begin()->first);
+    offers_.clear();
+    listener_ = Descriptor();
+  }
+  Status offer(std::uint64_t key, Descriptor fd) {
+    if (offers_.emplace(key, std::move(fd)).second) return Status();
+    return Status(Code::kInternal, fmt::format("a descriptor is offered under key {} already", key));
+  }
+  void withdraw(std::uint64_t key) { offers_.erase(key); }
+
+ private:
+  struct Client {
+    Descriptor fd;
+    EventLoop::Token watch = 0, deadline = 0;
+    std::byte request[kRequestBytes];
+    std::size_t received = 0;
+  };
+
+  void accept_all() {
+    for (;;) {
+      Descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!fd.open()) {
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno != EAGAIN) pause();
+        return;
+      }
+      if (!identify_peer(fd.get()).same_user) continue;
+      if (clients_.size() >= kMostClients) drop(clients_.begin()->first);
+      admit(std::move(fd));
+    }
+  }
+
+  // Out of descriptors: the queue stays readable, so look again later instead of spinning.
+  void pause() {
+    loop_->modify(watch_, 0);
+    resume_ = loop_->after(kAcceptPause,
+                           [self = shared_from_this()] { self->loop_->modify(self->watch_, EPOLLIN); });
+  }
+
+  void admit(Descriptor fd) {
+    const std::uint64_t id = next_client_++;
+    auto watched =
+        loop_->add(fd.get(), EPOLLIN, [self = shared_from_this(), id](std::uint32_t) { self->receive(id); });
+    if (!watched.ok()) return;
+    Client& client = clients_[id];
+    client.fd = std::move(fd);
+    client.watch = watched.value();
+    client.deadline = loop_->after(kRequestDeadline, [self = shared_from_this(), id] { self->drop(id); });
+  }
+
+  void receive(std::uint64_t id) {
+    Client& client = clients_.at(id);
+    const auto got =
+        ::recv(client.fd.get(), client.request + client.received, kRequestBytes - client.received, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) return drop(id);
+    client.received += static_cast<std::size_t>(got);
+    if (client.received < kRequestBytes) return;
+    if (equal(BytesView(client.request).first(kTokenBytes), token_)) {
+      std::uint64_t key;
+      std::memcpy(&key, client.request + kTokenBytes, sizeof key);
+      const auto found = offers_.find(key);
+      if (found == offers_.end())
+        send_answer(client.fd.get(), Answer::kUnknownKey, -1);
+      else
+        send_answer(client.fd.get(), Answer::kFollows, found->second.get());
+    }
+    drop(id);
+  }
+
+  void drop(std::uint64_t id) {
+    const auto found = clients_.find(id);
+    if (found == clients_.end()) return;
+    loop_->cancel(found->second.deadline);
+    loop_->remove(found->second.watch);
+    clients_.erase(found);
+  }
+
+  EventLoop* const loop_;
+  Descriptor listener_;
+  std::byte token_[kTokenBytes];
+  EventLoop::Token watch_ = 0, resume_ = 0;
+  std::uint64_t next_client_ = 0;
+  std::map<std::uint64_t, Client> clients_;  // in order of arrival: the oldest is dropped first
+  std::unordered_map<std::uint64_t, Descriptor> offers_;
+};
+
+FdProvider::FdProvider(FdAddress address, std::shared_ptr<Server> server)
+    : address_(address), server_(std::move(server)) {}
+
+Result<std::unique_ptr<FdProvider>> FdProvider::create() {
+  HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
+  HANSA_RETURN_IF_ERROR(prepare_cryptography());
+  FdAddress address;
+  fill_random(address);
+  HANSA_ASSIGN_OR_RETURN(Descriptor listener, listen_local(name_of(address)));
+  auto server = std::make_shared<Server>(loop, std::move(listener), address);
+  Status started;
+  loop->run([&] { started = server->start(); });
+  HANSA_RETURN_IF_ERROR(started);
+  return std::unique_ptr<FdProvider>(new FdProvider(address, std::move(server)));
+}
+
+FdProvider::~FdProvider() {
+  // In a forked child the inherited loop keeps the parent's server, and so its descriptors, as they are.
+  if (server_->loop()->ours()) server_->loop()->run([&] { server_->stop(); });
+}
+
+Status FdProvider::offer(std::uint64_t key, int fd) {
+  if (!server_->loop()->ours()) {
+    return Status(Code::kInvalidUsage,
+                  "descriptors cannot be offered in a forked child of the process that opened them");
+  }
+  Descriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.open()) return system_error("cannot duplicate a descriptor to share it", errno);
+  Status offered;
+  server_->loop()->run([&] { offered = server_->offer(key, std::move(copy)); });
+  return offered;
+}
+
+void FdProvider::withdraw(std::uint64_t key) {
+  if (server_->loop()->ours()) server_->loop()->run([&] { server_->withdraw(key); });
+}
+
+namespace {
+
+Status refused(std::uint64_t key, std::string_view why) {
+  return Status(Code::kSystem, fmt::format("cannot fetch descriptor {} from another process: {}", key, why));
+}
+
+Result<Descriptor> receive_answer(int from, std::uint64_t key, std::chrono::milliseconds timeout) {
+  pollfd readable{from, POLLIN, 0};
+  const auto until = EventLoop::Clock::now() + timeout;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - EventLoop::Clock::now()).count();
+    const int ready = ::poll(&readable, 1, left > 0 ? static_cast<int>(left) : 0);
+    if (ready > 0) break;
+    if (ready == 0)
+      return refused(key, fmt::format("no answer within {} ms; is it stopped?", timeout.count()));
+    if (errno != EINTR) return system_error("cannot wait for a descriptor", errno);
+  }
+  Answer answer{};
+  iovec part{&answer, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const auto got = ::recvmsg(from, &message, MSG_CMSG_CLOEXEC);
+  Descriptor fd;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); got > 0 && header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    int received;
+    std::memcpy(&received, CMSG_DATA(header), sizeof received);
+    fd = Descriptor(received);
+  }
+  if (got <= 0) return refused(key, "it closed the connection (its token differs, or it has ended)");
+  if (answer == Answer::kUnknownKey) return refused(key, "it offers none under that key");
+  if (message.msg_flags & MSG_CTRUNC) return system_error("cannot receive a descriptor", EMFILE);
+  if (!fd.open()) return refused(key, "it sent none");
+  return fd;
+}
+
+}  // namespace
+
+Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout) {
+  if (address.size() != sizeof(FdAddress))
+    return Status(Code::kInvalidArgument, "not an address of descriptors");
+  const auto until = EventLoop::Clock::now() + timeout;
+  for (;;) {
+    bool busy = false;
+    auto connected = connect_local(name_of(address), nullptr, &busy);
+    if (!connected.ok()) {
+      if (!busy || EventLoop::Clock::now() >= until) return connected.status();
+      ::poll(nullptr, 0, 1);
+      continue;
+    }
+    const int fd = connected.value().get();
+    if (!identify_peer(fd).same_user) return refused(key, "it belongs to another user");
+    std::byte request[kRequestBytes];
+    std::memcpy(request, address.data() + kNameBytes, kTokenBytes);
+    std::memcpy(request + kTokenBytes, &key, sizeof key);
+    if (::send(fd, request, sizeof request, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request)) {
+      return system_error("cannot ask another process for a descriptor", errno);
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - EventLoop::Clock::now());
+    return receive_answer(fd, key, left);
+  }
+}
+
+}  // namespace hansa::control

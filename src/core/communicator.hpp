@@ -1,0 +1,121 @@
+// One rank's membership in one communicator: everything that belongs to it, and how its operations run.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/process.hpp"
+#include "core/connections.hpp"
+#include "core/life_cycle.hpp"
+#include "core/operation.hpp"
+#include "core/plan_cache.hpp"
+#include "hansa/bootstrap.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa {
+
+struct CommunicatorOptions {
+  UniqueId id{};
+  Rank rank = 0, ranks = 1;
+  int device = 0;
+  bool blocking = true;
+};
+
+// THREADS. One at a time for everything but failure(), state(), fail() and the constants. An operation is
+// moved on by one thread at a time: the caller, or the progress thread if it was given to that.
+class Communicator {
+ public:
+  explicit Communicator(const CommunicatorOptions& options);
+  ~Communicator();
+
+  // Meets the other ranks; blocks. Called once, by whoever is to do the waiting.
+  Status connect();
+  // connect() on a thread of its own; state() tells when it is over.
+  void connect_in_background();
+
+  Rank rank() const noexcept { return options_.rank; }
+  Rank ranks() const noexcept { return options_.ranks; }
+  int device() const noexcept { return options_.device; }
+  bool blocking() const noexcept { return options_.blocking; }
+  // Made before a fork(), and this is the child.
+  bool forked() const noexcept { return generation_ != process_generation(); }
+  // More ranks than cores on this host.
+  bool crowded() const noexcept { return crowded_; }
+  State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  // The first failure; ok while there is none.
+  Status failure() const;
+  // Ends everything that is pending, now and later, with this reason, unless there is one already.
+  void fail(const Status& reason);
+  // Tells the other ranks as well.
+  void raise(const Status& reason);
+  void set_finalizing() noexcept;
+
+  // The caller's arguments, judged; ok if start() may be tried.
+  Status check(const Request& request) const;
+  Status check(const PointToPoint& message) const;
+  // Of what belongs to one operation: whether this rank's messages to itself pair.
+  Status check(const std::vector<PointToPoint>& messages) const;
+
+  // Moving one operation on. begin() first, then advance() until operation.done; its result then tells. While
+  // one is begun and not done no other may begin.
+  void begin(Operation& operation);
+  // True if anything happened.
+  bool advance(Operation& operation);
+
+  // How many operations the progress thread still has of this communicator.
+  std::atomic<std::uint32_t> pending{0};
+  // The queue of those, guarded by the progress thread's lock.
+  std::deque<Operation*> queue;
+  // For calls that need no queue: an operation to reuse.
+  Operation& own_operation() noexcept { return own_operation_; }
+
+  // User-defined pre-multiplied sums.
+  int create_operator(DataType type, const void* scalar, bool immediate);
+  Status destroy_operator(int handle);
+  // Fills the request's operator from a handle at or above kFirstOperator.
+  Status resolve_operator(int handle, Request& request) const;
+  static constexpr int kFirstOperator = 6;  // 5 is what a failed creation leaves behind
+
+ private:
+  struct UserOperator {
+    DataType type = DataType::kInt8;
+    Factor factor;
+    const void* address = nullptr;
+  };
+
+  Status meet();
+  Status connect_peers();
+  Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
+  Status check_tables(const Request& request) const;
+  Status check_overlap(const Request& request) const;
+  Status check_table_overlap(const Request& request) const;
+  Status better_known(const Status& result) const;
+  void end(Operation& operation, const Status& result);
+  void complete_tables(Operation& operation) const;
+
+  CommunicatorOptions options_;
+  std::uint64_t generation_ = process_generation();
+  bool crowded_ = false;
+  std::atomic<State> state_{State::kConnecting};
+  std::atomic<bool> failed_{false}, cancelled_{false};
+  mutable std::mutex failure_mutex_;
+  Status failure_;
+
+  std::unique_ptr<Session> session_;
+  std::atomic<Session*> joined_{nullptr};  // session_, for other threads
+  std::optional<Connections> connections_;
+  std::optional<PlanCache> plans_;
+  std::uint32_t collectives_ = 0;
+  Operation own_operation_;
+  std::map<int, UserOperator> operators_;  // by handle
+  std::thread connector_;
+};
+
+}  // namespace hansa

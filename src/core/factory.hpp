@@ -1,0 +1,30 @@
+// The composition root: the process-wide objects and the concrete parts everything else is handed by
+// interface. The only place with state that outlives a call and belongs to no communicator. All of it is made
+// at first use and never destroyed, so that threads which still run at exit find it whole.
+#pragma once
+
+#include <string>
+
+#include "core/communicator.hpp"
+#include "core/group.hpp"
+#include "core/handle_table.hpp"
+#include "core/host_stream.hpp"
+#include "core/progress.hpp"
+#include "hansa/device.hpp"
+#include "hansa/memory.hpp"
+
+namespace hansa {
+
+Memory& host_memory();
+CombineFunction host_combine_function();
+HandleTable<Communicator>& communicators();
+HandleTable<HostStream>& streams();
+Progress& progress();
+// Handles of user-defined operators, never given twice in a process.
+int next_operator();
+
+// The calling thread's.
+Group& group();
+std::string& last_error();
+
+}  // namespace hansa

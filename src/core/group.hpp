@@ -1,0 +1,63 @@
+// Calls between ncclGroupStart and ncclGroupEnd, as a value; one per thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/communicator.hpp"
+#include "core/handle_table.hpp"
+#include "core/host_stream.hpp"
+#include "core/operation.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa {
+
+class Group {
+ public:
+  using Lease = HandleTable<Communicator>::Lease;
+  using StreamLease = HandleTable<HostStream>::Lease;  // empty: the caller waits
+
+  bool open() const noexcept { return depth_ > 0; }
+  void start() noexcept { ++depth_; }
+  // Runs everything if this ends the outermost group. kInvalidUsage without a start.
+  Status end();
+  // Remembers a call's failure, which end() returns again, running nothing.
+  void fail(const Status& status);
+
+  // Whether operations that wait for the end need it.
+  bool uses(const Communicator& communicator) const noexcept;
+  bool uses(const HostStream& stream) const noexcept;
+  // Forgets them.
+  void drop(const Communicator& communicator);
+
+  // One call: at once if no group is open, else at its end. `communicator` is kept until then.
+  Status submit(Lease communicator, StreamLease stream, const Request& request);
+  Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
+  // A communicator still to be connected: blocks, or in a group waits for the end. `undo` runs if it fails.
+  Status connect(Lease communicator, std::function<void()> undo);
+
+ private:
+  struct Entry {
+    Lease communicator;
+    std::vector<StreamLease> streams;
+    std::unique_ptr<Operation> operation;
+  };
+  struct Newcomer {
+    Lease communicator;
+    std::function<void()> undo;
+  };
+
+  Status run_now(Communicator& communicator, const Request& request);
+  Status run(std::vector<Entry> entries);
+  Status connect_all(std::vector<Newcomer> newcomers);
+  static void join(Entry& entry, StreamLease stream);
+  void add(Lease communicator, StreamLease stream, std::unique_ptr<Operation> operation);
+
+  int depth_ = 0;
+  Status failure_;
+  std::vector<Entry> entries_;
+  std::vector<Newcomer> newcomers_;
+};
+
+}  // namespace hansa

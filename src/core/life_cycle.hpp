@@ -1,0 +1,27 @@
+// The states of a communicator and what may be called in each: one table.
+#pragma once
+
+#include <cstdint>
+
+namespace hansa {
+
+enum class State : std::uint8_t { kConnecting, kReady, kFinalizing, kRevoked, kFailed };
+inline constexpr int kStates = 5;
+
+// kOperate: collectives, sends, receives, operators. kQuery: rank, count, device, asynchronous error.
+enum class Action : std::uint8_t { kOperate, kQuery, kFinalize, kDestroy, kAbort };
+inline constexpr int kActions = 5;
+
+constexpr bool allowed(State state, Action action) {
+  constexpr bool kTable[kStates][kActions] = {
+      // operate query finalize destroy abort
+      {false, true, false, true, true},  // connecting
+      {true, true, true, true, true},    // ready
+      {false, true, false, true, true},  // finalizing
+      {false, true, false, true, true},  // revoked
+      {false, true, false, true, true},  // failed
+  };
+  return kTable[static_cast<int>(state)][static_cast<int>(action)];
+}
+
+}  // namespace hansa

@@ -1,0 +1,38 @@
+// A request on its way: with tables of its own, and, once it has begun, the execution that runs it.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "core/request.hpp"
+#include "executor/execution.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa {
+
+class Communicator;
+class HostStream;
+
+struct Operation {
+  enum class Kind : std::uint8_t { kCollective, kPointToPoint, kHostCall };
+
+  Kind kind = Kind::kCollective;
+  Communicator* communicator = nullptr;
+  std::vector<HostStream*> streams;  // it runs when it is first in all of them; none: the caller waits
+  std::uint64_t batch = 0;           // operations of one group do not wait for each other on a stream
+  Request request;
+  std::vector<std::size_t> tables;     // copies of the request's, which then point here
+  std::vector<PointToPoint> messages;  // of kPointToPoint
+  void (*function)(void*) = nullptr;   // of kHostCall
+  void* argument = nullptr;
+  bool called = false;
+
+  Execution* execution = nullptr;  // null until begun
+  Status result;
+  bool done = false;
+
+  // Makes the operation independent of the caller's tables.
+  void own_tables(Rank ranks);
+};
+
+}  // namespace hansa

@@ -1,0 +1,249 @@
+#include "core/plan_cache.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/factor.hpp"
+#include "hansa/plan.hpp"
+#include "tuner/tuner.hpp"
+
+namespace hansa {
+namespace {
+
+// Two fields that differ give different words with all but certainty (FNV-1a, 64 bits folded to 32).
+class Signature {
+ public:
+  Signature& add(std::uint64_t value) {
+    for (int byte = 0; byte < 8; ++byte) hash_ = (hash_ ^ (value >> 8 * byte & 0xff)) * 0x100000001b3u;
+    return *this;
+  }
+  std::uint32_t word() const { return static_cast<std::uint32_t>(hash_ ^ hash_ >> 32); }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+// Making a direct plan looks at all ranks' schedules.
+constexpr Rank kMostDirectRanks = 64;
+
+constexpr std::uint32_t kMessageStamp = 0x5e4dec5eu;  // sends and receives agree on their bytes only
+
+// The bytes that algorithm choice goes by; see choose().
+std::size_t whole_bytes(const Request& request, Rank ranks) {
+  const std::size_t element = size_of(request.type), n = static_cast<std::size_t>(ranks);
+  switch (request.collective) {
+    case Collective::kAllGather:
+    case Collective::kReduceScatter:
+    case Collective::kAllToAll:
+    case Collective::kGather:
+    case Collective::kScatter:
+      return request.count * n * element;
+    case Collective::kAllGatherV:
+    case Collective::kReduceScatterV:
+      return std::accumulate(request.receive_counts, request.receive_counts + n, std::size_t{0}) * element;
+    case Collective::kAllToAllV:
+    case Collective::kBarrier:
+      return 0;
+    default:
+      return request.count * element;
+  }
+}
+
+}  // namespace
+
+PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach,
+                     std::string wish, CombineFunction combine, std::function<bool()> poll)
+    : self_(self),
+      ranks_(ranks),
+      endpoints_(endpoints),
+      reach_(reach),
+      wish_(std::move(wish)),
+      combine_(combine),
+      poll_(std::move(poll)) {}
+
+Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool direct) const {
+  if (direct && ranks_ > 1 && ranks_ <= kMostDirectRanks) {
+    std::vector<Schedule> by_rank;
+    for (Rank rank = 0; rank < ranks_; ++rank) by_rank.push_back(algorithm.build(query, rank));
+    if (auto plan = lower_direct(by_rank, self_)) return *std::move(plan);
+  }
+  return lower(algorithm.build(query, self_));
+}
+
+Result<Execution*> PlanCache::collective_plan(const Request& request, std::size_t bytes, bool premultiplied) {
+  const bool direct = reach_.direct && !premultiplied;
+  Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2};
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, bytes, direct, wish_));
+  for (const Entry& entry : entries_)
+    if (entry.algorithm == algorithm && entry.root == query.root && entry.direct == direct)
+      return entry.execution.get();
+  query.collective = algorithm->collective;
+  entries_.push_back(
+      {algorithm, query.root, direct,
+       std::make_unique<Execution>(make_plan(*algorithm, query, direct), endpoints_, combine_, poll_)});
+  return entries_.back().execution.get();
+}
+
+BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
+  const auto n = static_cast<std::uint32_t>(ranks_), self = static_cast<std::uint32_t>(self_);
+  switch (request.collective) {
+    case Collective::kAllGather:
+    case Collective::kGather:
+      return BlockMap::uniform(request.count, {self}, {0});
+    case Collective::kReduceScatter:
+    case Collective::kScatter:
+      return BlockMap::uniform(request.count, {0}, {self});
+    case Collective::kAllToAll:
+      return BlockMap::uniform(request.count, {self * n, 1}, {self, n});
+    case Collective::kAllGatherV:
+    case Collective::kReduceScatterV: {
+      // The one of this rank's blocks stands at the start of the other buffer.
+      tables_.assign(1, 0);
+      const std::size_t* counts = request.receive_counts;
+      const BlockMap::Layout whole{0, 1, counts, request.receive_offsets},
+          own{self, 1, counts + self, tables_.data()};
+      const std::size_t most = *std::max_element(counts, counts + n);
+      return request.collective == Collective::kAllGatherV ? BlockMap::table(own, whole, counts, most)
+                                                           : BlockMap::table(whole, own, counts, most);
+    }
+    case Collective::kAllToAllV: {
+      const std::size_t most =
+          std::max(*std::max_element(request.send_counts, request.send_counts + n),
+                   *std::max_element(request.receive_counts, request.receive_counts + n));
+      return BlockMap::table({self * n, 1, request.send_counts, request.send_offsets},
+                             {self, n, request.receive_counts, request.receive_offsets}, nullptr, most);
+    }
+    default:
+      return BlockMap::split(request.count, blocks);
+  }
+}
+
+Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
+  const Request& request = operation.request;
+  Call call;
+  call.input = static_cast<const std::byte*>(request.input);
+  call.output = static_cast<std::byte*>(request.output);
+  call.type = request.type;
+  call.op = request.op;
+  if (request.op == ReduceOp::kAvg && is_float(request.type)) {
+    call.premultiply = true;
+    call.factor.real = 1.0 / ranks_;
+  } else if (request.op == ReduceOp::kAvg) {
+    call.divisor = ranks_;
+  } else if (request.op == ReduceOp::kPreMulSum) {
+    call.premultiply = true;
+    call.factor = request.factor_address ? read_factor(request.type, request.factor_address) : request.factor;
+  }
+  HANSA_ASSIGN_OR_RETURN(operation.execution,
+                         collective_plan(request, whole_bytes(request, ranks_), call.premultiply));
+  const Plan& plan = operation.execution->plan();
+  call.map = map_of(request, plan.schedule.blocks);
+  Signature signature;
+  signature.add(number)
+      .add(static_cast<std::uint64_t>(request.collective))
+      .add(static_cast<std::uint64_t>(request.type));
+  if (reduces(request.collective)) signature.add(static_cast<std::uint64_t>(request.op));
+  if (rooted(request.collective)) signature.add(static_cast<std::uint64_t>(request.root));
+  if (request.collective == Collective::kAllGatherV || request.collective == Collective::kReduceScatterV)
+    for (Rank rank = 0; rank < ranks_; ++rank) signature.add(request.receive_counts[rank]);
+  else if (request.collective != Collective::kAllToAllV)
+    signature.add(whole_bytes(request, ranks_));
+  call.stamp = signature.word();
+  call.number = number;
+  if (plan.schedule.largest_message * size_of(request.type) > reach_.message_bytes)
+    return Status(
+        Code::kUnsupported,
+        fmt::format("a message of {} blocks does not fit the {} bytes of a channel: unset HANSA_ALGORITHM",
+                    plan.schedule.largest_message, reach_.message_bytes));
+  call.chunk = chunk_elements(plan.schedule.largest_message, size_of(request.type), reach_.message_bytes);
+  operation.execution->start(call);
+  return {};
+}
+
+Result<Execution*> PlanCache::message_plan(const std::vector<PointToPoint>& messages) {
+  const auto same = [](const PointToPoint& m, const std::pair<bool, Rank>& p) {
+    return m.send == p.first && m.peer == p.second;
+  };
+  if (messages_ && std::equal(messages.begin(), messages.end(), pattern_.begin(), pattern_.end(), same))
+    return messages_.get();
+  // A message to this rank itself is a copy: its n-th send meets its n-th receive.
+  std::vector<std::uint32_t> own_sends, own_receives;
+  Builder builder(ranks_, static_cast<std::uint32_t>(messages.size()));
+  for (std::uint32_t i = 0; i < messages.size(); ++i) {
+    const PointToPoint& message = messages[i];
+    if (message.peer == self_) (message.send ? own_sends : own_receives).push_back(i);
+  }
+  builder.begin_repeat(1, 0);  // sends and receives wait for nothing but their channels
+  for (std::uint32_t i = 0; i < messages.size(); ++i) {
+    const PointToPoint& message = messages[i];
+    if (message.peer == self_) continue;
+    if (message.send)
+      builder.combine({input(block(i))}, {peer(message.peer, block(i))});
+    else
+      builder.combine({peer(message.peer, block(i))}, {output(block(i))});
+  }
+  for (std::size_t k = 0; k < own_sends.size(); ++k)
+    builder.combine({input(block(own_sends[k]))}, {output(block(own_receives[k]))});
+  builder.end_repeat();
+  messages_ = std::make_unique<Execution>(lower(std::move(builder).build(), {ChunkOrder::kStepMajor, 1}),
+                                          endpoints_, combine_, poll_);
+  pattern_.clear();
+  for (const PointToPoint& message : messages) pattern_.emplace_back(message.send, message.peer);
+  return messages_.get();
+}
+
+Status PlanCache::check_own_messages(const std::vector<PointToPoint>& messages) const {
+  std::vector<std::size_t> sent, received;
+  for (const PointToPoint& message : messages)
+    if (message.peer == self_) (message.send ? sent : received).push_back(message.bytes);
+  for (std::size_t i = 0; i < sent.size(); ++i)
+    if (sent[i] != received[i])
+      return Status(Code::kInvalidUsage,
+                    fmt::format("rank {} sends itself {} bytes and receives {}: counts must match", self_,
+                                sent[i], received[i]));
+  return {};
+}
+
+Status PlanCache::start_messages(Operation& operation) {
+  HANSA_ASSIGN_OR_RETURN(operation.execution, message_plan(operation.messages));
+  // Addresses stand in for offsets: the buffers of a group have no common start.
+  const std::size_t n = operation.messages.size();
+  tables_.resize(2 * n);
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    tables_[i] = operation.messages[i].bytes;
+    tables_[n + i] = reinterpret_cast<std::size_t>(operation.messages[i].address);
+    most = std::max(most, tables_[i]);
+  }
+  HANSA_RETURN_IF_ERROR(check_own_messages(operation.messages));
+  Call call;
+  const BlockMap::Layout layout{0, 1, tables_.data(), tables_.data() + n};
+  call.map = BlockMap::table(layout, layout, tables_.data(), most);
+  call.stamp = kMessageStamp;
+  call.chunk = chunk_elements(1, 1, reach_.message_bytes);
+  operation.execution->start(call);
+  return {};
+}
+
+Status PlanCache::start(Operation& operation, std::uint32_t number) {
+  return operation.kind == Operation::Kind::kPointToPoint ? start_messages(operation)
+                                                          : start_collective(operation, number);
+}
+
+void Operation::own_tables(Rank ranks) {
+  const auto n = static_cast<std::size_t>(ranks);
+  const std::size_t** const all[] = {&request.send_counts, &request.send_offsets, &request.receive_counts,
+                                     &request.receive_offsets};
+  tables.clear();
+  tables.reserve(4 * n);
+  for (const std::size_t** table : all) {
+    if (*table == nullptr) continue;
+    const std::size_t at = tables.size();
+    tables.insert(tables.end(), *table, *table + n);
+    *table = tables.data() + at;
+  }
+}
+
+}  // namespace hansa

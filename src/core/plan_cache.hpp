@@ -1,0 +1,64 @@
+// Plans of one communicator, made once and reused: what a call becomes before it can run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/operation.hpp"
+#include "executor/execution.hpp"
+#include "hansa/algorithm.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa {
+
+class PlanCache {
+ public:
+  // Facts that all ranks share. `message_bytes`: the least Capabilities::message_bytes() between any two, so
+  // that all cut the same chunks. `direct`: every rank reaches every other's memory. `wish`: HANSA_ALGORITHM.
+  // `poll` moves the endpoints on.
+  struct Reach {
+    std::size_t message_bytes = 0;
+    bool direct = false;
+  };
+  PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach, std::string wish,
+            CombineFunction combine, std::function<bool()> poll);
+
+  // Finds or makes the execution for the operation and starts it. `number` counts the communicator's
+  // collectives; it is part of what all ranks must agree on.
+  Status start(Operation& operation, std::uint32_t number);
+
+ private:
+  struct Entry {
+    const Algorithm* algorithm;
+    Rank root;
+    bool direct;
+    std::unique_ptr<Execution> execution;
+  };
+
+  // `premultiplied`: inputs must pass through a combine of their own rank, so nobody may read them in place.
+  Result<Execution*> collective_plan(const Request& request, std::size_t bytes, bool premultiplied);
+  Result<Execution*> message_plan(const std::vector<PointToPoint>& messages);
+  Status start_collective(Operation& operation, std::uint32_t number);
+  Status start_messages(Operation& operation);
+  Status check_own_messages(const std::vector<PointToPoint>& messages) const;
+  Plan make_plan(const Algorithm& algorithm, const Query& query, bool direct) const;
+  BlockMap map_of(const Request& request, std::uint32_t blocks);
+
+  Rank self_, ranks_;
+  std::span<Endpoint* const> endpoints_;
+  Reach reach_;
+  std::string wish_;
+  CombineFunction combine_;
+  std::function<bool()> poll_;
+  std::vector<Entry> entries_;
+
+  std::vector<std::pair<bool, Rank>> pattern_;  // (send?, peer) of the point-to-point plan made last
+  std::unique_ptr<Execution> messages_;
+  std::vector<std::size_t> tables_;  // block tables of the running operation
+};
+
+}  // namespace hansa

@@ -1,0 +1,40 @@
+// What a caller asks of a communicator, as a value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "hansa/device.hpp"
+#include "hansa/types.hpp"
+
+namespace hansa {
+
+// Counts are in elements. `count` means what the C function means by it: the whole vector (allreduce,
+// reduce, broadcast), one rank's share (allgather, reduce_scatter, alltoall, gather, scatter).
+struct Request {
+  Collective collective = Collective::kAllReduce;
+  const void* input = nullptr;
+  void* output = nullptr;
+  std::size_t count = 0;
+  DataType type = DataType::kInt8;
+  ReduceOp op = ReduceOp::kSum;
+  Factor factor{};                       // of kPreMulSum
+  const void* factor_address = nullptr;  // of kPreMulSum, if the scalar is to be read when the operation runs
+  Rank root = 0;
+  // The v-forms' tables, by rank; the caller's, read during the call only.
+  const std::size_t* send_counts = nullptr;
+  const std::size_t* send_offsets = nullptr;
+  const std::size_t* receive_counts = nullptr;
+  const std::size_t* receive_offsets = nullptr;
+};
+
+// One send or receive of a group; a group's all go into one plan.
+struct PointToPoint {
+  bool send = false;
+  Rank peer = 0;
+  void* address = nullptr;
+  std::size_t bytes = 0;
+};
+
+}  // namespace hansa

@@ -1,0 +1,34 @@
+// The host kernels behind hansa::CombineCall. docs/devices.md has the corner cases and the speeds.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "hansa/device.hpp"
+
+namespace hansa {
+
+// Runs `call` on the calling thread and returns when every destination is written; streamed results are
+// then ordered before any later store. Any thread; allocates nothing, cannot fail. Expects the default
+// rounding mode; the denormals of fp32 and fp64 are kept unless the thread asked its processor to flush them.
+// `premultiplied` is meant for sums; `divisor` above 1 also divides a single source.
+void host_combine(const CombineCall& call);
+
+// One way to run the kernels. The table is indexed by DataType, then by kSum, kProd, kMax, kMin; its
+// functions do the plain combine only: no integer average, at least one source, one destination and one
+// element.
+struct CombineLevel {
+  using Kernels = std::array<std::array<CombineFunction, 4>, kDataTypes>;
+  std::string_view name;
+  const Kernels* kernels = nullptr;
+};
+
+// The levels this machine can run, slowest first; host_combine uses the last.
+std::span<const CombineLevel> combine_levels();
+
+// host_combine at a given level: for tests and benchmarks. All levels give the same bits, but for which NaN
+// an fp32 or fp64 sum or product is.
+void combine_at(const CombineLevel& level, const CombineCall& call);
+
+}  // namespace hansa

@@ -1,0 +1,182 @@
+// The one loop of all combine kernels. Included once per instruction level, inside Highway's include scheme.
+#if defined(HANSA_COMBINE_LOOP_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef HANSA_COMBINE_LOOP_INL
+#undef HANSA_COMBINE_LOOP_INL
+#else
+#define HANSA_COMBINE_LOOP_INL
+#endif
+
+#include <cstring>
+
+#include "device/host/combine_narrow-inl.hpp"
+#include "hansa/device.hpp"
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hansa {
+namespace HWY_NAMESPACE {
+
+// All of it is inlined into the functions at the end, so that what the loop needs stays in registers.
+template <class Kind>
+class Loop {
+ public:
+  explicit HWY_INLINE Loop(const CombineCall& call)
+      : kind_(call),
+        sources_(call.sources.data()),
+        destinations_(call.destinations.data()),
+        fan_in_(call.sources.size()),
+        fan_out_(call.destinations.size()),
+        premultiplied_(static_cast<std::size_t>(call.premultiplied)) {}
+
+  HWY_INLINE void cached(std::size_t bytes) const { ragged<false>(0, bytes); }
+
+  // Streaming stores need alignment; a destination that is aligned differently from the first is not
+  // streamed.
+  HWY_INLINE void streamed(std::size_t bytes) const {
+    const std::size_t skipped = (Kind::kUnit - address(0) % Kind::kUnit) % Kind::kUnit;
+    alignas(64) std::byte first[Kind::kUnit] = {};
+    if (skipped > 0) keep(0, first);
+    ragged<true>(skipped, bytes);
+    if (skipped > 0) write(0, first, Kind::kUnit);
+    hwy::FlushStream();
+  }
+
+  // One or two units, which then overlap.
+  HWY_INLINE void pair(std::size_t bytes) const {
+    Value sum[2];
+    gather(0, bytes - Kind::kUnit, sum);
+    for (std::size_t d = 0; d < fan_out_; ++d) scatter<false>(destinations_[d], bytes - Kind::kUnit, sum);
+  }
+
+  // Less than a unit: by way of a padded one.
+  HWY_INLINE void padded(std::size_t bytes) const {
+    std::byte unit[Kind::kUnit] = {};
+    std::memcpy(unit, sources_[0], bytes);
+    Value sum = read(unit, 0);
+    for (std::size_t source = 1; source < fan_in_; ++source) {
+      std::memcpy(unit, sources_[source], bytes);
+      kind_.combine(sum, read(unit, source));
+    }
+    kind_.template store<false>(sum, unit);
+    write(0, unit, bytes);
+  }
+
+ private:
+  using Value = typename Kind::Value;
+  static constexpr std::size_t kStep = Kind::kUnroll * Kind::kUnit;
+
+  HWY_INLINE std::uintptr_t address(std::size_t destination) const {
+    return reinterpret_cast<std::uintptr_t>(destinations_[destination]);
+  }
+
+  // What is left over is a whole unit that overlaps the loop's. It is computed before anything is written,
+  // because a destination may be a source.
+  template <bool kStream>
+  HWY_INLINE void ragged(std::size_t at, std::size_t end) const {
+    const bool left_over = (end - at) % Kind::kUnit > 0;
+    alignas(64) std::byte last[Kind::kUnit] = {};
+    if (left_over) keep(end - Kind::kUnit, last);
+    for (; at + kStep <= end; at += kStep) step<kStream, Kind::kUnroll>(at);
+    if constexpr (Kind::kUnroll > 1) {
+      for (; at + Kind::kUnit <= end; at += Kind::kUnit) step<kStream, 1>(at);
+    }
+    if (left_over) write(end - Kind::kUnit, last, Kind::kUnit);
+  }
+
+  template <bool kStream, std::size_t kUnits>
+  HWY_INLINE void step(std::size_t at) const {
+    Value sum[kUnits];
+    gather(at, Kind::kUnit, sum);
+    for (std::size_t d = 0; d < fan_out_; ++d) {
+      if (kStream && address(d) % Kind::kUnit == address(0) % Kind::kUnit)
+        scatter<true>(destinations_[d] + at, Kind::kUnit, sum);
+      else
+        scatter<false>(destinations_[d] + at, Kind::kUnit, sum);
+    }
+  }
+
+  // Units lie `stride` apart.
+  template <std::size_t kUnits>
+  HWY_INLINE void gather(std::size_t at, std::size_t stride, Value (&sum)[kUnits]) const {
+    for (std::size_t u = 0; u < kUnits; ++u) sum[u] = read(sources_[0] + at + u * stride, 0);
+    for (std::size_t source = 1; source < fan_in_; ++source) {
+      const std::byte* const from = sources_[source] + at;
+      for (std::size_t u = 0; u < kUnits; ++u) kind_.combine(sum[u], read(from + u * stride, source));
+    }
+  }
+
+  HWY_INLINE Value read(const std::byte* from, std::size_t source) const {
+    Value value = kind_.load(from);
+    if constexpr (Kind::kScales) {
+      if (source == premultiplied_) [[unlikely]]
+        kind_.scale(value);
+    }
+    return value;
+  }
+
+  template <bool kStream, std::size_t kUnits>
+  HWY_INLINE void scatter(std::byte* to, std::size_t stride, const Value (&sum)[kUnits]) const {
+    for (std::size_t u = 0; u < kUnits; ++u) kind_.template store<kStream>(sum[u], to + u * stride);
+  }
+
+  HWY_INLINE void keep(std::size_t at, std::byte* unit) const {
+    Value sum[1];
+    gather(at, 0, sum);
+    scatter<false>(unit, 0, sum);
+  }
+
+  HWY_INLINE void write(std::size_t at, const std::byte* unit, std::size_t bytes) const {
+    for (std::size_t d = 0; d < fan_out_; ++d) std::memcpy(destinations_[d] + at, unit, bytes);
+  }
+
+  const Kind kind_;
+  const std::byte* const* const sources_;
+  std::byte* const* const destinations_;
+  const std::size_t fan_in_, fan_out_;
+  const std::size_t premultiplied_;  // no index when none is
+};
+
+template <class Kind>
+HWY_NOINLINE void run_cached(const CombineCall& call) {
+  Loop<Kind>(call).cached(call.elements * Kind::kElement);
+}
+
+template <class Kind>
+HWY_NOINLINE void run_streamed(const CombineCall& call) {
+  Loop<Kind>(call).streamed(call.elements * Kind::kElement);
+}
+
+// Up to two vectors: the largest vector that fits, twice.
+template <class Kinds, std::size_t kBytes = kVector>
+HWY_INLINE void run_short_from(const CombineCall& call, std::size_t bytes) {
+  using Kind = typename Kinds::template Of<kBytes>;
+  if (bytes >= Kind::kUnit) return Loop<Kind>(call).pair(bytes);
+  if constexpr (kBytes > Kinds::kLeast)
+    run_short_from<Kinds, kBytes / 2>(call, bytes);
+  else
+    Loop<Kind>(call).padded(bytes);
+}
+
+template <class Kinds>
+HWY_NOINLINE void run_short(const CombineCall& call) {
+  run_short_from<Kinds>(call, call.elements * Kinds::template Of<kVector>::kElement);
+}
+
+template <class Kinds>
+void run(const CombineCall& call) {
+  using Kind = typename Kinds::template Of<kVector>;
+  if (call.elements <= 2 * Kind::kUnit / Kind::kElement) return run_short<Kinds>(call);
+  if constexpr (Kinds::kStreams) {
+    // Only elements at multiples of their size can be brought to a vector's alignment.
+    if (call.streaming && reinterpret_cast<std::uintptr_t>(call.destinations[0]) % Kind::kElement == 0)
+      return run_streamed<Kind>(call);
+  }
+  run_cached<Kind>(call);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace hansa
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,78 @@
+// The steps of direct plans: what they tell their peers, and when they may run.
+#include <cstring>
+
+#include "executor/blocks.hpp"
+#include "executor/execution.hpp"
+
+namespace hansa {
+
+bool Execution::accepts(std::uint32_t index, std::size_t bytes) const {
+  const std::uint32_t source = plan_.schedule.steps[index].operands;
+  return plan_.channel_of[source] != kNoChannel && plan_.mechanism_of[source] == Mechanism::kPush &&
+         goes_direct(source, bytes);
+}
+
+Bytes Execution::local_memory(const Operand& operand, std::size_t bytes) const {
+  const Extent extent = call_.map.at(operand.place, nth_id(operand.blocks, 0, plan_.schedule.blocks));
+  std::byte* base = operand.place == Place::kInput ? const_cast<std::byte*>(call_.input) : call_.output;
+  return {base + extent.offset * element_bytes_, bytes};
+}
+
+void Execution::announce(std::uint32_t index, std::size_t bytes) {
+  const Step& step = plan_.schedule.steps[index];
+  const std::uint32_t source = step.operands, channel = plan_.channel_of[source];
+  if (!direct_.room_for_note(channel)) return;
+  const Bytes memory = local_memory(plan_.schedule.destinations(step)[0], bytes);
+  direct_.send_ready(channel, position_of_[source], endpoint_of_[channel]->describe(memory));
+  direct_.set_announced(index);
+}
+
+bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
+  const std::uint32_t c = plan_.channel_of[operand];
+  const Channel& channel = plan_.channels[c];
+  Endpoint& endpoint = *endpoint_of_[c];
+  const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
+  DirectMessages::Remote& remote = direct_.remote(operand);
+  if (channel.outgoing) {
+    if (endpoint.reserve(channel.lane, 0) == nullptr || (!pull && !remote.known)) return false;
+    if (!pull && !remote.reached && !direct_.learn(operand, c, Descriptor(remote.descriptor), bytes))
+      failure_ = mismatch(channel, remote.descriptor.bytes, bytes);
+    return failure_.ok();
+  }
+  const Arrival arrival = endpoint.peek(channel.lane, 0);
+  if (arrival.data == nullptr) return false;
+  const std::size_t expected = pull ? sizeof(Descriptor) : 0;
+  if (arrival.stamp != stamp_of(bytes) || arrival.bytes != expected) {
+    fail_mismatch(channel, arrival, expected);
+    return false;
+  }
+  if (!pull) return true;
+  Descriptor descriptor;
+  std::memcpy(&descriptor, arrival.data, sizeof descriptor);
+  if (!remote.reached && !direct_.learn(operand, c, descriptor, bytes)) {
+    failure_ = mismatch(channel, descriptor.bytes, bytes);
+    return false;
+  }
+  return direct_.room_for_note(c);
+}
+
+void Execution::hand_over_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
+  const std::uint32_t c = plan_.channel_of[operand];
+  const Channel& channel = plan_.channels[c];
+  Endpoint& endpoint = *endpoint_of_[c];
+  const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
+  if (channel.outgoing && pull) {
+    const Step& step = plan_.schedule.steps[index];
+    const Descriptor descriptor = endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes));
+    std::memcpy(endpoint.reserve(channel.lane, 0), &descriptor, sizeof descriptor);
+    endpoint.commit(channel.lane, sizeof descriptor, stamp_of(bytes));
+    ++direct_.unread(index);
+  } else if (channel.outgoing) {
+    endpoint.commit(channel.lane, 0, stamp_of(bytes));
+  } else {
+    endpoint.release(channel.lane);
+    if (pull) direct_.send_read(c, position_of_[operand]);
+  }
+}
+
+}  // namespace hansa

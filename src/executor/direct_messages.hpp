@@ -1,0 +1,71 @@
+// What a direct plan's ends tell each other besides the messages themselves: the notes on the return lanes,
+// and what is known so far of each operand's remote memory.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "hansa/plan.hpp"
+#include "hansa/status.hpp"
+#include "hansa/transport.hpp"
+
+namespace hansa {
+
+class DirectMessages {
+ public:
+  // Bytes copied at a time where memory is reached by copies: small enough to stay in the core's own cache
+  // between the copy in, the combine and the copy out.
+  static constexpr std::size_t kPiece = 128 * 1024;
+
+  // Memory of a peer, as a running step reaches it.
+  struct Remote {
+    Descriptor descriptor;
+    std::byte* mapped = nullptr;
+    bool known = false;    // the peer has sent the descriptor
+    bool reached = false;  // and it was looked at: `mapped` is final
+  };
+
+  // `endpoint_of`: by channel. Both outlive this.
+  void bind(const Plan& plan, std::span<Endpoint* const> endpoint_of);
+  void start(std::uint32_t number, std::uint32_t stamp);
+
+  // Reads all notes that have come. kInvalidUsage if a peer is in another call.
+  Status drain();
+  bool room_for_note(std::uint32_t channel) const;
+  // For the incoming channel's message at `position`: its memory may be written / was read.
+  void send_ready(std::uint32_t channel, std::uint32_t position, const Descriptor& memory);
+  void send_read(std::uint32_t channel, std::uint32_t position);
+
+  Remote& remote(std::uint32_t operand) { return remotes_[operand]; }
+  // Takes a peer's descriptor for the operand; false if it is shorter than `bytes`.
+  bool learn(std::uint32_t operand, std::uint32_t channel, const Descriptor& descriptor, std::size_t bytes);
+
+  // Notes that the step still waits for.
+  std::uint32_t& unread(std::uint32_t step) { return unread_[step]; }
+  bool announced(std::uint32_t step) const { return announced_[step]; }
+  void set_announced(std::uint32_t step) { announced_[step] = true; }
+  // Memory for one piece of the k-th operand of a step.
+  std::byte* piece(std::size_t k) { return pieces_.data() + k * kPiece; }
+
+ private:
+  struct Note {
+    std::uint32_t number = 0, position = 0;
+    std::uint32_t ready = 0;  // else read
+    std::uint32_t unused = 0;
+    Descriptor memory;
+  };
+
+  void send(std::uint32_t channel, const Note& note);
+
+  const Plan* plan_ = nullptr;
+  std::span<Endpoint* const> endpoint_of_;
+  std::uint32_t number_ = 0, stamp_ = 0;
+  std::vector<std::vector<std::uint32_t>> operands_;  // by channel, by position
+  std::vector<Remote> remotes_;                       // by operand
+  std::vector<std::uint32_t> unread_;                 // by step
+  std::vector<bool> announced_;                       // by step
+  std::vector<std::byte> pieces_;
+};
+
+}  // namespace hansa

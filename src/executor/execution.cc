@@ -1,0 +1,243 @@
+#include "executor/execution.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "executor/blocks.hpp"
+
+namespace hansa {
+namespace {
+
+std::uint32_t cells(std::size_t bytes, std::size_t slot_bytes) {
+  return bytes == 0 ? 1 : static_cast<std::uint32_t>((bytes + slot_bytes - 1) / slot_bytes);
+}
+
+}  // namespace
+
+Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
+                     std::function<bool()> poll)
+    : plan_(std::move(plan)), combine_(combine), poll_(std::move(poll)) {
+  const Schedule& schedule = plan_.schedule;
+  for (const Channel& channel : plan_.channels)
+    endpoint_of_.push_back(endpoints[static_cast<std::size_t>(channel.peer)]);
+  position_of_.resize(schedule.operands.size());
+  std::vector<std::uint32_t> used(plan_.channels.size());
+  std::uint32_t widest = 0;
+  for (const Step& step : schedule.steps) {
+    const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
+    widest = std::max(widest, count);
+    std::uint32_t measure = step.operands;
+    // A local block outside scratch knows its own length; the wire's length is known only by id.
+    const auto rank_of = [&](const Operand& o) {
+      return o.place == Place::kScratch ? 0 : o.place == Place::kPeer ? 1 : 2;
+    };
+    for (std::uint32_t k = step.operands; k < step.operands + count; ++k) {
+      if (rank_of(schedule.operands[k]) > rank_of(schedule.operands[measure])) measure = k;
+      if (const std::uint32_t channel = plan_.channel_of[k]; channel != kNoChannel)
+        position_of_[k] = used[channel]++;
+    }
+    measure_of_.push_back(measure);
+  }
+  cursors_.resize(plan_.channels.size());
+  next_.resize(schedule.steps.size());
+  chunks_.resize(schedule.steps.size());
+  unfinished_.reserve(schedule.steps.size());
+  walk_.resize(widest);
+  from_.resize(widest);
+  to_.resize(widest);
+  if (plan_.direct) direct_.bind(plan_, endpoint_of_);
+}
+
+std::size_t Execution::block_elements(const Operand& operand, std::uint32_t index) const {
+  const std::uint32_t id = nth_id(operand.blocks, index, plan_.schedule.blocks);
+  return operand.place == Place::kPeer ? call_.map.elements(id) : call_.map.at(operand.place, id).elements;
+}
+
+std::size_t Execution::piece(std::size_t elements, std::uint32_t chunk) const {
+  const std::size_t begin = chunk * call_.chunk;
+  return elements > begin ? std::min(elements - begin, call_.chunk) : 0;
+}
+
+std::size_t Execution::step_elements(std::uint32_t step, std::uint32_t chunk) const {
+  const Operand& measure = plan_.schedule.operands[measure_of_[step]];
+  std::size_t sum = 0;
+  for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) sum += piece(block_elements(measure, i), chunk);
+  return sum;
+}
+
+void Execution::start(const Call& call) {
+  call_ = call;
+  if (plan_.direct) {
+    call_.chunk = std::max<std::size_t>(call.map.max_elements(), 1);
+    direct_.start(call.number, call.stamp);
+  }
+  failure_ = Status();
+  element_bytes_ = size_of(call.type);
+  const std::size_t longest = std::min(call_.chunk, call.map.max_elements()) * element_bytes_;
+  scratch_stride_ = (longest + 63) / 64 * 64;
+  const std::size_t scratch = scratch_stride_ * plan_.schedule.scratch_blocks * plan_.window;
+  if (scratch_.size() < scratch) scratch_.resize(scratch);
+  std::fill(cursors_.begin(), cursors_.end(), Cursor{});
+  std::fill(next_.begin(), next_.end(), 0);
+  unfinished_.clear();
+  slowest_ = 0;
+  for (std::uint32_t s = 0; s < next_.size(); ++s) {
+    const Operand& measure = plan_.schedule.operands[measure_of_[s]];
+    std::size_t most = 0;
+    for (std::uint32_t i = 0; i < measure.blocks.size(); ++i)
+      most = std::max(most, block_elements(measure, i));
+    chunks_[s] = static_cast<std::uint32_t>(std::max<std::size_t>((most + call_.chunk - 1) / call_.chunk, 1));
+    unfinished_.push_back(s);
+  }
+}
+
+bool Execution::advance(const std::atomic<bool>& ended) {
+  bool any = false;
+  ended_ = &ended;
+  if (plan_.direct && failure_.ok()) failure_ = direct_.drain();
+  for (bool again = true; again && failure_.ok() && !ended.load(std::memory_order_relaxed);) {
+    again = false;
+    std::size_t kept = 0;
+    std::uint32_t slowest = UINT32_MAX;
+    for (std::size_t i = 0; i < unfinished_.size(); ++i) {
+      const std::uint32_t step = unfinished_[i];
+      while (failure_.ok() && next_[step] < chunks_[step] && try_step(step)) again = true;
+      if (next_[step] < chunks_[step]) {
+        slowest = std::min(slowest, next_[step]);
+        unfinished_[kept++] = step;
+      }
+    }
+    unfinished_.resize(kept);
+    slowest_ = slowest;
+    any = any || again;
+  }
+  return any;
+}
+
+bool Execution::dependencies_met(std::uint32_t index, std::uint32_t chunk) const {
+  if (plan_.schedule.scratch_blocks > 0 && chunk >= slowest_ + plan_.window) return false;
+  for (const std::uint32_t dep : plan_.schedule.dependencies(plan_.schedule.steps[index]))
+    if (next_[dep] <= chunk && next_[dep] < chunks_[dep]) return false;
+  return true;
+}
+
+bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
+  const Step& step = plan_.schedule.steps[index];
+  for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k) {
+    const std::uint32_t channel = plan_.channel_of[k];
+    if (channel == kNoChannel) continue;
+    if (cursors_[channel].position != position_of_[k] || cursors_[channel].chunk != chunk) return false;
+  }
+  return true;
+}
+
+bool Execution::acquire(std::uint32_t operand, std::size_t bytes) {
+  const std::uint32_t index = plan_.channel_of[operand];
+  if (index == kNoChannel) return true;
+  const Channel& channel = plan_.channels[index];
+  Endpoint& endpoint = *endpoint_of_[index];
+  const std::size_t slot = endpoint.capabilities().slot_bytes;
+  const std::uint32_t last = cells(bytes, slot) - 1;
+  if (channel.outgoing) return endpoint.reserve(channel.lane, last) != nullptr;
+  // What has arrived is looked at even before all of it has: a mismatched peer may send less.
+  const Arrival first = endpoint.peek(channel.lane, 0);
+  if (first.data == nullptr) return false;
+  const std::size_t expected = last > 0 ? slot : bytes;
+  if (first.stamp != stamp_of(bytes) || first.bytes != expected) {
+    fail_mismatch(channel, first, expected);
+    return false;
+  }
+  return last == 0 || endpoint.peek(channel.lane, last).data != nullptr;
+}
+
+bool Execution::try_step(std::uint32_t index) {
+  const std::uint32_t chunk = next_[index];
+  const Step& step = plan_.schedule.steps[index];
+  const bool offered = plan_.direct && direct_.announced(index) && step.sources > 0 &&
+                       plan_.channel_of[step.operands] == kNoChannel;
+  if (offered) {
+    // Everything is done but that the peers have to read what was offered.
+    if (direct_.unread(index) > 0) return false;
+    ++next_[index];
+    return true;
+  }
+  if (!dependencies_met(index, chunk)) return false;
+  const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
+  const bool accepting = accepts(index, bytes);
+  if (accepting && !direct_.announced(index)) announce(index, bytes);
+  if (!on_turn(index, chunk)) return false;
+  for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k)
+    if (!(goes_direct(k, bytes) ? acquire_direct(k, index, bytes) : acquire(k, bytes))) return false;
+  if (bytes > 0 && !accepting) transfer(index, chunk);
+  if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
+  hand_over(index, bytes);
+  if (plan_.direct && direct_.unread(index) > 0)
+    direct_.set_announced(index);
+  else
+    ++next_[index];
+  return true;
+}
+
+void Execution::hand_over(std::uint32_t index, std::size_t bytes) {
+  const Step& step = plan_.schedule.steps[index];
+  for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k) {
+    const std::uint32_t c = plan_.channel_of[k];
+    if (c == kNoChannel) continue;
+    if (goes_direct(k, bytes))
+      hand_over_direct(k, index, bytes);
+    else
+      hand_over_cells(plan_.channels[c], *endpoint_of_[c], bytes);
+    pass(c);
+  }
+}
+
+void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std::size_t bytes) {
+  const std::size_t slot = endpoint.capabilities().slot_bytes;
+  std::size_t left = bytes;
+  for (std::uint32_t cell = cells(bytes, slot); cell > 0; --cell) {
+    const std::size_t now = std::min(left, slot);
+    if (channel.outgoing)
+      endpoint.commit(channel.lane, static_cast<std::uint32_t>(now), stamp_of(bytes));
+    else
+      endpoint.release(channel.lane);
+    left -= now;
+  }
+}
+
+void Execution::pass(std::uint32_t index) {
+  const Channel& channel = plan_.channels[index];
+  Cursor& cursor = cursors_[index];
+  const auto has = [&] { return cursor.chunk < chunks_[channel.steps[cursor.position]]; };
+  if (plan_.order == ChunkOrder::kStepMajor) {
+    ++cursor.chunk;
+    if (!has()) cursor = {cursor.position + 1, 0};
+    return;
+  }
+  // Steps that have no bytes left in this chunk are passed over; after a whole round without any the
+  // channel is done, and the cursor stays where no step looks for it.
+  for (std::size_t tried = 0; tried <= channel.steps.size(); ++tried) {
+    if (++cursor.position == channel.steps.size()) cursor = {0, cursor.chunk + 1};
+    if (has()) return;
+  }
+}
+
+Status Execution::mismatch(const Channel& channel, std::size_t theirs, std::size_t ours) const {
+  return Status(Code::kInvalidUsage,
+                fmt::format("rank {} has {} bytes where this rank has {}: counts must match", channel.peer,
+                            theirs, ours));
+}
+
+void Execution::fail_mismatch(const Channel& channel, const Arrival& arrival, std::size_t expected) {
+  failure_ =
+      arrival.stamp == call_.stamp || arrival.bytes != expected
+          ? mismatch(channel, arrival.bytes, expected)
+          : Status(
+                Code::kInvalidUsage,
+                fmt::format("rank {} is in another call than this rank, or sends another count: collective, "
+                            "count, type, operation and root must be equal on all ranks, and calls must come "
+                            "in the same order (signature {:#010x} arrived, {:#010x} expected)",
+                            channel.peer, arrival.stamp, call_.stamp));
+}
+
+}  // namespace hansa

@@ -1,0 +1,120 @@
+// The host engine: runs plans. The only progress state machine there is.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "executor/direct_messages.hpp"
+#include "executor/operand_cursor.hpp"
+#include "hansa/block_map.hpp"
+#include "hansa/device.hpp"
+#include "hansa/plan.hpp"
+#include "hansa/status.hpp"
+#include "hansa/transport.hpp"
+
+namespace hansa {
+
+// What a plan needs to know when it starts. Pointers may be null where the collective does not touch them.
+struct Call {
+  const std::byte* input = nullptr;
+  std::byte* output = nullptr;
+  BlockMap map;
+  DataType type = DataType::kInt8;
+  ReduceOp op = ReduceOp::kSum;
+  Factor factor;  // applied to every input block of this rank, where `premultiply`
+  bool premultiply = false;
+  std::int64_t divisor = 1;  // applied where a step finishes its result
+  std::uint32_t stamp = 0;   // travels with every message; a receiver that expects another one fails the call
+  std::size_t chunk =
+      1;  // elements of one chunk of one block, equal on all ranks; a direct plan has one chunk
+  std::uint32_t number = 0;  // of the call; counts up, so that notes of the next one are told from this one's
+};
+
+// A plan bound to endpoints, with the state of one run. Reused for call after call; between start() and
+// done() it must be driven by one thread at a time. start() and advance() allocate only while the first calls
+// grow the scratch.
+class Execution {
+ public:
+  // `endpoints[r]` reaches rank r; may be null where the plan has no channel to r. All outlive this. `poll`
+  // moves their transports on, for copies that do not end at once.
+  Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
+            std::function<bool()> poll);
+
+  // Begins a call. The previous one must be done or abandoned.
+  void start(const Call& call);
+  // Runs every step that can run; true if any did. Never blocks. Between steps and pieces it looks at
+  // `ended`, which any thread may set, and then runs nothing more.
+  bool advance(const std::atomic<bool>& ended);
+  bool done() const noexcept { return unfinished_.empty() || !failure_.ok(); }
+  // Why the call cannot be finished; ok while it can.
+  const Status& failure() const noexcept { return failure_; }
+  const Plan& plan() const noexcept { return plan_; }
+
+ private:
+  // What runs next on a channel: the step at `position` of its list, for `chunk`.
+  struct Cursor {
+    std::uint32_t position = 0, chunk = 0;
+  };
+
+  bool try_step(std::uint32_t step);
+  bool dependencies_met(std::uint32_t step, std::uint32_t chunk) const;
+  bool on_turn(std::uint32_t step, std::uint32_t chunk) const;
+  // Whether the operand's message can move now; collects its cells.
+  bool acquire(std::uint32_t operand, std::size_t bytes);
+  // What every cell of a message carries: the call's stamp and the message's length, so that messages of
+  // different lengths are told apart even where their first cells look alike.
+  std::uint32_t stamp_of(std::size_t bytes) const noexcept {
+    return call_.stamp ^ static_cast<std::uint32_t>(bytes * 0x9e3779b97f4a7c15u >> 32);
+  }
+  void transfer(std::uint32_t step, std::uint32_t chunk);
+  void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
+  void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
+  void combine_run(const Step& step, CombineCall& combine, std::size_t bytes);
+  bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
+    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= kDirectBytes;
+  }
+  bool acquire_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
+  // Whether the step only accepts what a peer writes into its destination.
+  bool accepts(std::uint32_t step, std::size_t bytes) const;
+  void announce(std::uint32_t step, std::size_t bytes);
+  void hand_over_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
+  void hand_over_cells(const Channel& channel, Endpoint& endpoint, std::size_t bytes);
+  Status wait(const Completion& completion, Rank peer);
+  // The memory of an operand that is one run.
+  Bytes local_memory(const Operand& operand, std::size_t bytes) const;
+  void hand_over(std::uint32_t step, std::size_t bytes);
+  void pass(std::uint32_t channel);
+  Status mismatch(const Channel& channel, std::size_t theirs, std::size_t ours) const;
+  void fail_mismatch(const Channel& channel, const Arrival& arrival, std::size_t expected);
+  std::size_t step_elements(std::uint32_t step, std::uint32_t chunk) const;
+  std::size_t block_elements(const Operand& operand, std::uint32_t index) const;
+  std::size_t piece(std::size_t elements, std::uint32_t chunk) const;
+
+  Plan plan_;
+  CombineFunction combine_;
+  std::function<bool()> poll_;
+  std::vector<Endpoint*> endpoint_of_;      // by channel
+  std::vector<std::uint32_t> position_of_;  // by operand: place in its channel's list
+  std::vector<std::uint32_t> measure_of_;   // by step: the operand that tells its blocks' lengths
+
+  Call call_;
+  const std::atomic<bool>* ended_ = nullptr;
+  std::size_t element_bytes_ = 1, scratch_stride_ = 0;
+  std::vector<Cursor> cursors_;               // by channel
+  std::vector<std::uint32_t> next_, chunks_;  // by step: chunk to run next, how many there are
+  std::vector<std::uint32_t> unfinished_;     // steps, in list order
+  std::uint32_t slowest_ = 0;                 // the least of next_ over unfinished steps
+  std::vector<std::byte> scratch_;
+  DirectMessages direct_;
+  Status failure_;
+
+  std::vector<OperandCursor> walk_;  // by operand of the running step
+  std::vector<const std::byte*> from_;
+  std::vector<std::byte*> to_;
+};
+
+}  // namespace hansa

@@ -1,0 +1,86 @@
+// Walks the bytes of one operand of a running step, whatever they lie in: user blocks, scratch slots, the
+// cells of a message, or a peer's memory.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "executor/direct_messages.hpp"
+#include "hansa/transport.hpp"
+
+namespace hansa {
+
+class OperandCursor {
+ public:
+  // Contiguous memory, moved to where the next block lies by place_at().
+  static OperandCursor local() { return {}; }
+  // The cells of a message, packed, from its first cell on.
+  static OperandCursor message(Endpoint* endpoint, std::uint16_t lane, bool outgoing) {
+    OperandCursor cursor;
+    cursor.endpoint_ = endpoint;
+    cursor.lane_ = lane;
+    cursor.outgoing_ = outgoing;
+    cursor.enter(0);
+    return cursor;
+  }
+
+  // A peer's memory, one run; null where it is not mapped and must be copied by pieces.
+  static OperandCursor remote(std::byte* mapped) {
+    OperandCursor cursor;
+    cursor.remote_ = true;
+    cursor.at_ = mapped;
+    return cursor;
+  }
+  // Nothing to be done.
+  static OperandCursor idle() {
+    OperandCursor cursor;
+    cursor.idle_ = true;
+    return cursor;
+  }
+
+  bool is_message() const noexcept { return endpoint_ != nullptr; }
+  bool is_remote() const noexcept { return remote_; }
+  bool is_copied() const noexcept { return remote_ && at_ == nullptr; }
+  bool is_idle() const noexcept { return idle_; }
+  // Bytes passed so far of a peer's memory.
+  std::size_t offset() const noexcept { return offset_; }
+  void place_at(std::byte* at) noexcept { at_ = at; }
+  std::byte* data() const noexcept { return at_; }
+  // How many of the next `bytes` lie together.
+  std::size_t together(std::size_t bytes) const noexcept {
+    return is_message()  ? std::min(bytes, left_)
+           : is_copied() ? std::min(bytes, DirectMessages::kPiece)
+                         : bytes;
+  }
+  void skip(std::size_t bytes) noexcept {
+    offset_ += bytes;
+    if (at_ != nullptr) at_ += bytes;
+    if (!is_message()) return;
+    left_ -= bytes;
+    if (left_ == 0) left_behind_ = true;
+  }
+  // Enters the next cell if the last one is used up. Called before reading on, so that a message that ends
+  // with its cell does not look for one that does not exist.
+  void settle() noexcept {
+    if (left_behind_) enter(cell_ + 1);
+  }
+
+ private:
+  void enter(std::uint32_t cell) noexcept {
+    cell_ = cell;
+    left_behind_ = false;
+    left_ = endpoint_->capabilities().slot_bytes;
+    at_ = outgoing_ ? endpoint_->reserve(lane_, cell)
+                    : const_cast<std::byte*>(endpoint_->peek(lane_, cell).data);
+  }
+
+  Endpoint* endpoint_ = nullptr;
+  std::uint16_t lane_ = 0;
+  bool outgoing_ = false, left_behind_ = false, remote_ = false, idle_ = false;
+  std::uint32_t cell_ = 0;
+  std::size_t left_ = 0, offset_ = 0;
+  std::byte* at_ = nullptr;
+};
+
+}  // namespace hansa

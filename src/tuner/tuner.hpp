@@ -1,0 +1,20 @@
+// Which algorithm runs a call. Uses only facts that all ranks share, so that all choose alike.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "hansa/algorithm.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa {
+
+// `bytes`: of the whole vector (allreduce, broadcast, reduce), of the gathered or scattered whole, or of what
+// one rank sends (alltoall); 0 where ranks cannot know it alike (alltoallv).
+// `direct`: every rank reaches every other's memory.
+// `wish`: HANSA_ALGORITHM, "ring" or "allreduce:ring,allgather:direct"; a wish that does not serve the
+// collective at this rank count is passed over. kUnsupported if nothing serves it.
+Result<const Algorithm*> choose(const Query& query, std::size_t bytes, bool direct, std::string_view wish);
+
+}  // namespace hansa

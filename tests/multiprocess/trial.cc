@@ -1,0 +1,132 @@
+#include "trial.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+namespace hansa::test {
+namespace {
+
+constexpr std::size_t kGuard = 64;
+constexpr auto kUntouched = static_cast<std::byte>(0xa5);
+
+std::string hex(const std::byte* bytes, std::size_t count) {
+  std::string text;
+  for (std::size_t i = count; i-- > 0;) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(bytes[i]));
+    text += digits;
+  }
+  return text;
+}
+
+}  // namespace
+
+Trial::Trial(const Case& what, const Place& place, std::size_t shift)
+    : side_(what, place), size_(type_of(what.type).size) {
+  const std::size_t first = kGuard + shift * size_;
+  if (what.in_place) {
+    const std::ptrdiff_t apart = side_.input_from_output * static_cast<std::ptrdiff_t>(size_);
+    input_ = apart > 0 ? first + static_cast<std::size_t>(apart) : first;
+    output_ = apart < 0 ? first + static_cast<std::size_t>(-apart) : first;
+  } else {
+    input_ = first;
+    output_ = first + side_.input * size_ + kGuard;
+  }
+  total_ = std::max(input_ + side_.input * size_, output_ + side_.output * size_) + kGuard;
+  memory_ = std::make_unique<std::byte[]>(total_);
+  std::memset(memory_.get(), static_cast<int>(kUntouched), total_);
+  for (std::size_t i = 0; i < side_.input; ++i)
+    write_input(type_of(what.type), what.op, side_.rank, side_.ranks, i, at(input_, i));
+}
+
+ncclResult_t Trial::start(ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
+  const bool in_place = side_.what.in_place;
+  const void* input = side_.input > 0 || in_place ? memory_.get() + input_ : nullptr;
+  void* output = side_.output > 0 || in_place ? memory_.get() + output_ : nullptr;
+  return side_.call(input, output, op, comm, stream);
+}
+
+void Trial::write_expected(std::size_t i, std::byte* to) const {
+  const Type& type = type_of(side_.what.type);
+  const Origin origin = side_.origin(i);
+  switch (origin.from) {
+    case Origin::From::kReduction:
+      return write_reduced(type, side_.what.op, side_.ranks, origin.index, to);
+    case Origin::From::kRank:
+      return write_input(type, side_.what.op, origin.rank, side_.ranks, origin.index, to);
+    case Origin::From::kNowhere:
+      break;
+  }
+  // Not the operation's to write: as it was.
+  const std::size_t offset = output_ + i * size_;
+  const bool was_input = side_.what.in_place && offset >= input_ && offset < input_ + side_.input * size_;
+  if (was_input)
+    write_input(type, side_.what.op, side_.rank, side_.ranks, (offset - input_) / size_, to);
+  else
+    std::memset(to, static_cast<int>(kUntouched), size_);
+}
+
+bool Trial::complain(const char* what, std::size_t i, const std::byte* got, const std::byte* wanted) const {
+  const Case& c = side_.what;
+  std::fprintf(stderr, "rank %d of %d: nccl%s %s %s count %zu root %d %s: %s[%zu] is %s, must be %s\n",
+               side_.rank, side_.ranks, name_of(c.kind), type_of(c.type).name, name_of(c.op), c.count, c.root,
+               c.in_place ? "in place" : "out of place", what, i, hex(got, size_).c_str(),
+               hex(wanted, size_).c_str());
+  return false;
+}
+
+bool Trial::guarded(std::size_t from, std::size_t to) const {
+  for (std::size_t i = from; i < to; ++i)
+    if (memory_[i] != kUntouched) {
+      std::fprintf(stderr, "rank %d of %d: nccl%s count %zu: byte %td beside the buffers was written\n",
+                   side_.rank, side_.ranks, name_of(side_.what.kind), side_.what.count,
+                   static_cast<std::ptrdiff_t>(i) - static_cast<std::ptrdiff_t>(output_));
+      return false;
+    }
+  return true;
+}
+
+bool Trial::judge() const {
+  std::byte wanted[8];
+  for (std::size_t i = 0; i < side_.output; ++i) {
+    write_expected(i, wanted);
+    if (std::memcmp(at(output_, i), wanted, size_) != 0) return complain("output", i, at(output_, i), wanted);
+  }
+  if (!side_.what.in_place)
+    for (std::size_t i = 0; i < side_.input; ++i) {
+      write_input(type_of(side_.what.type), side_.what.op, side_.rank, side_.ranks, i, wanted);
+      if (std::memcmp(at(input_, i), wanted, size_) != 0) return complain("input", i, at(input_, i), wanted);
+    }
+  const std::size_t low = std::min(input_, output_);
+  const std::size_t input_end = input_ + side_.input * size_;
+  const bool between = side_.what.in_place || guarded(input_end, output_);
+  return between && guarded(0, low) && guarded(std::max(input_end, output_ + side_.output * size_), total_);
+}
+
+Operators::Operators(const Place& place, ncclComm_t comm) : comm_(comm) {
+  for (const Type& type : types()) {
+    std::byte scalar[8];
+    encode(type, kScalar, scalar);
+    require(
+        ncclRedOpCreatePreMulSum(&premultiplied_[type.id], scalar, type.id, ncclScalarHostImmediate, comm),
+        place, "ncclRedOpCreatePreMulSum");
+  }
+}
+
+Operators::~Operators() {
+  for (const ncclRedOp_t op : premultiplied_) (void)ncclRedOpDestroy(op, comm_);
+}
+
+ncclRedOp_t Operators::handle(Op op, ncclDataType_t type) const {
+  return op == Op::kMulSum ? premultiplied_[type] : builtin(op);
+}
+
+bool run(const Case& what, const Place& place, ncclComm_t comm, const Operators& operators,
+         std::size_t shift) {
+  Trial trial(what, place, shift);
+  require(trial.start(operators.handle(what.op, what.type), comm), place, name_of(what.kind));
+  return trial.judge();
+}
+
+}  // namespace hansa::test

@@ -1,0 +1,205 @@
+#include "tests/support/delaying_transport.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+namespace hansa::test {
+namespace {
+
+// Decides when something may happen: once in `pace_` questions on average, the pace changing now and then.
+class Mood {
+ public:
+  explicit Mood(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u) {}
+
+  bool willing() {
+    if (draw(64) == 0) pace_ = 1u << draw(5);
+    return draw(pace_) == 0;
+  }
+  std::uint32_t draw(std::uint32_t below) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::uint32_t>(state_ >> 33) % below;
+  }
+
+ private:
+  std::uint64_t state_;
+  std::uint32_t pace_ = 2;
+};
+
+// One lane to one peer, both directions.
+class DelayedLane {
+ public:
+  DelayedLane(Endpoint& inner, std::uint16_t lane, std::uint64_t seed)
+      : inner_(inner), lane_(lane), slots_(inner.capabilities().slots), mood_(seed) {}
+
+  std::byte* reserve(std::uint32_t ahead) {
+    const auto held = static_cast<std::uint32_t>(commits_.size());
+    if (held + ahead >= slots_ || (ahead >= granted_ && !mood_.willing())) return nullptr;
+    std::byte* const slot = inner_.reserve(lane_, held + ahead);
+    if (slot != nullptr) granted_ = std::max(granted_, ahead + 1);
+    return slot;
+  }
+  void commit(std::uint32_t bytes, std::uint32_t stamp) {
+    commits_.push_back({bytes, stamp});
+    if (granted_ > 0) --granted_;
+  }
+  Arrival peek(std::uint32_t ahead) {
+    if (releases_ + ahead >= slots_ || (ahead >= visible_ && !mood_.willing())) return {};
+    const Arrival arrival = inner_.peek(lane_, releases_ + ahead);
+    if (arrival.data != nullptr) visible_ = std::max(visible_, ahead + 1);
+    return arrival;
+  }
+  void release() {
+    ++releases_;
+    if (visible_ > 0) --visible_;
+  }
+
+  // Lets some of what was held back out, or all of it.
+  bool advance(bool all) {
+    bool moved = false;
+    while (!commits_.empty() && (all || mood_.willing())) {
+      inner_.commit(lane_, commits_.front().bytes, commits_.front().stamp);
+      commits_.pop_front();
+      moved = true;
+    }
+    while (releases_ > 0 && (all || mood_.willing())) {
+      inner_.release(lane_);
+      --releases_;
+      moved = true;
+    }
+    return moved;
+  }
+
+ private:
+  struct Commit {
+    std::uint32_t bytes, stamp;
+  };
+  Endpoint& inner_;
+  std::uint16_t lane_;
+  std::uint32_t slots_;
+  Mood mood_;
+  std::deque<Commit> commits_;  // not yet passed on
+  std::uint32_t releases_ = 0;  // not yet passed on
+  // What was shown once stays shown, or a caller who saw all it needs could lose it again.
+  std::uint32_t granted_ = 0, visible_ = 0;
+};
+
+// One get or put that has not been passed on.
+struct Access {
+  bool put = false;
+  Descriptor remote;
+  std::size_t offset = 0;
+  Bytes into;
+  BytesView from;
+  Completion* done = nullptr;
+};
+
+// All that an endpoint holds back; the transport's poll() moves it.
+class DelayedPeer {
+ public:
+  DelayedPeer(std::unique_ptr<Endpoint> endpoint, std::uint16_t lane_count, std::uint64_t seed)
+      : inner(std::move(endpoint)), mood_(seed) {
+    for (std::uint16_t lane = 0; lane < lane_count; ++lane) lanes.emplace_back(*inner, lane, seed + 1 + lane);
+  }
+
+  bool advance(bool all) {
+    bool moved = false;
+    for (DelayedLane& lane : lanes) moved |= lane.advance(all);
+    while (!accesses.empty() && mood_.willing()) {
+      const std::uint32_t which = mood_.draw(static_cast<std::uint32_t>(accesses.size()));
+      const Access access = accesses[which];
+      accesses.erase(accesses.begin() + which);
+      if (access.put) {
+        inner->put(access.remote, access.offset, access.from, *access.done);
+      } else {
+        inner->get(access.remote, access.offset, access.into, *access.done);
+      }
+      moved = true;
+    }
+    return moved;
+  }
+
+  std::unique_ptr<Endpoint> inner;
+  std::vector<DelayedLane> lanes;
+  std::vector<Access> accesses;
+
+ private:
+  Mood mood_;
+};
+
+class DelayingEndpoint final : public Endpoint {
+ public:
+  explicit DelayingEndpoint(std::shared_ptr<DelayedPeer> peer) : peer_(std::move(peer)) {}
+  ~DelayingEndpoint() override {
+    for (DelayedLane& lane : peer_->lanes) lane.advance(true);
+  }
+  const Capabilities& capabilities() const noexcept override { return peer_->inner->capabilities(); }
+  std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
+    return peer_->lanes[lane].reserve(ahead);
+  }
+  void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept override {
+    peer_->lanes[lane].commit(bytes, stamp);
+  }
+  Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept override {
+    return peer_->lanes[lane].peek(ahead);
+  }
+  void release(std::uint16_t lane) noexcept override { peer_->lanes[lane].release(); }
+  Descriptor describe(BytesView memory) noexcept override { return peer_->inner->describe(memory); }
+  std::byte* map(const Descriptor& remote) noexcept override { return peer_->inner->map(remote); }
+  void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept override {
+    done.state = Completion::State::kPending;
+    peer_->accesses.push_back({false, remote, offset, into, {}, &done});
+  }
+  void put(const Descriptor& remote, std::size_t offset, BytesView from, Completion& done) noexcept override {
+    done.state = Completion::State::kPending;
+    peer_->accesses.push_back({true, remote, offset, {}, from, &done});
+  }
+  void quiesce() noexcept override {
+    for (const Access& access : peer_->accesses) access.done->state = Completion::State::kFailed;
+    peer_->accesses.clear();
+    peer_->inner->quiesce();
+  }
+
+ private:
+  std::shared_ptr<DelayedPeer> peer_;
+};
+
+class DelayingTransport final : public Transport {
+ public:
+  DelayingTransport(std::unique_ptr<Transport> inner, std::uint16_t lanes, std::uint64_t seed)
+      : inner_(std::move(inner)), lanes_(lanes), seed_(seed) {}
+  std::string_view name() const noexcept override { return inner_->name(); }
+  const Capabilities& capabilities() const noexcept override { return inner_->capabilities(); }
+  std::vector<std::byte> address() const override { return inner_->address(); }
+  Result<std::unique_ptr<Endpoint>> connect(Rank peer, BytesView address) override {
+    HANSA_ASSIGN_OR_RETURN(auto endpoint, inner_->connect(peer, address));
+    const std::uint64_t seed = (seed_ + static_cast<std::uint64_t>(peer) + 1) * 0xd1342543de82ef95u;
+    auto delayed = std::make_shared<DelayedPeer>(std::move(endpoint), lanes_, seed);
+    peers_.push_back(delayed);
+    return std::unique_ptr<Endpoint>(std::make_unique<DelayingEndpoint>(std::move(delayed)));
+  }
+  bool poll() noexcept override {
+    bool moved = inner_->poll();
+    std::erase_if(peers_, [](const auto& peer) { return peer.expired(); });
+    for (const auto& peer : peers_) {
+      if (const auto alive = peer.lock()) moved |= alive->advance(false);
+    }
+    return moved;
+  }
+  Status status() const override { return inner_->status(); }
+
+ private:
+  std::unique_ptr<Transport> inner_;
+  std::uint16_t lanes_;
+  std::uint64_t seed_;
+  std::vector<std::weak_ptr<DelayedPeer>> peers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> delaying_transport(std::unique_ptr<Transport> inner, std::uint16_t lanes,
+                                              std::uint64_t seed) {
+  return std::make_unique<DelayingTransport>(std::move(inner), lanes, seed);
+}
+
+}  // namespace hansa::test

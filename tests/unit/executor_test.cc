@@ -1,0 +1,151 @@
+// The engine over the reference transport, at its own pace and delayed in every way the rules allow, against
+// a serial oracle.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <random>
+#include <set>
+
+#include "device/host/combine.hpp"
+#include "tests/support/cluster.hpp"
+#include "tests/support/delaying_transport.hpp"
+#include "transports/inproc/inproc.hpp"
+
+namespace hansa::test {
+namespace {
+
+using Lower = std::function<Plan(const Algorithm&, const Query&, Rank)>;
+
+Plan lower_staged(const Algorithm& row, const Query& query, Rank rank) {
+  return lower(row.build(query, rank));
+}
+
+std::string run(Cluster& cluster, const Algorithm& row, const Query& query, std::size_t elements,
+                bool in_place, std::uint64_t seed, const Lower& lower_for = lower_staged) {
+  const Exercise exercise(query, elements, in_place);
+  std::vector<std::unique_ptr<Execution>> executions;
+  for (Rank rank = 0; rank < query.ranks; ++rank) {
+    executions.push_back(std::make_unique<Execution>(lower_for(row, query, rank), cluster.endpoints(rank),
+                                                     &host_combine, cluster.poll(rank)));
+    executions.back()->start(exercise.call(rank, executions.back()->plan(), cluster.message_bytes()));
+  }
+  if (!cluster.run(executions, seed)) return "stuck";
+  for (const auto& execution : executions)
+    if (!execution->failure().ok()) return std::string(execution->failure().message());
+  return exercise.judge();
+}
+
+std::string describe(const Algorithm& row, const Query& query, std::size_t elements, bool in_place) {
+  return std::string(name_of(row.collective)) + " " + std::string(row.name) + ", " +
+         std::to_string(query.ranks) + " ranks, root " + std::to_string(query.root) + ", radix " +
+         std::to_string(query.radix) + ", " + std::to_string(elements) + " elements" +
+         (in_place ? ", in place" : "");
+}
+
+// Slots of 64 bytes, so that a few hundred elements are many chunks and cells.
+Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
+  return open_inproc(options, {64, 4});
+}
+
+TEST(Executor, RunsEveryAlgorithmAtEverySize) {
+  for (const Rank ranks : {1, 2, 3, 4, 5, 7, 8}) {
+    Cluster cluster(ranks, open_small);
+    for (const Algorithm& row : builtin_algorithms())
+      for (const Rank root : {0, ranks - 1})
+        for (const std::size_t elements : {1, 2, 3, 4, 5, 7, 16, 17, 97, 1009})
+          for (const bool in_place : {false, true}) {
+            const Query query{row.collective, ranks, root, 2};
+            if (!row.supports(query) || (root > 0 && !rooted(row.collective))) continue;
+            if (in_place && row.collective == Collective::kAllToAll) continue;
+            ASSERT_EQ(run(cluster, row, query, elements, in_place, 1), "")
+                << describe(row, query, elements, in_place);
+          }
+  }
+}
+
+TEST(Executor, IsRightInAThousandDelayedOrders) {
+  std::mt19937_64 random(20261121);
+  const auto rows = builtin_algorithms();
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const Rank ranks = static_cast<Rank>(2 + random() % 7);
+    std::uint64_t each = seed * 64;
+    Cluster cluster(ranks, [&](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
+      HANSA_ASSIGN_OR_RETURN(auto inner,
+                             open_inproc(options, {64, 2 + static_cast<std::uint32_t>(seed % 3)}));
+      return delaying_transport(std::move(inner), options.lanes, ++each);
+    });
+    const Algorithm& row = rows[random() % rows.size()];
+    const Query query{row.collective, ranks, static_cast<Rank>(random() % static_cast<std::uint64_t>(ranks)),
+                      static_cast<std::uint32_t>(2 + random() % 7)};
+    if (!row.supports(query)) continue;
+    const std::size_t elements = 1 + random() % 100;
+    const bool in_place = random() % 2 == 0 && row.collective != Collective::kAllToAll;
+    ASSERT_EQ(run(cluster, row, query, elements, in_place, seed), "")
+        << describe(row, query, elements, in_place) << ", seed " << seed;
+  }
+}
+
+std::vector<Schedule> all_schedules(const Algorithm& row, const Query& query) {
+  std::vector<Schedule> schedules;
+  for (Rank rank = 0; rank < query.ranks; ++rank) schedules.push_back(row.build(query, rank));
+  return schedules;
+}
+
+// The rows whose every message has an end that only offers or accepts memory.
+TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
+  const Lower direct = [](const Algorithm& row, const Query& query, Rank rank) {
+    return *lower_direct(all_schedules(row, query), rank);
+  };
+  std::set<std::string> seen;
+  for (const Rank ranks : {2, 3, 5}) {
+    std::uint64_t seed = 0;
+    Cluster at_once(ranks, [](const TransportOptions& options) { return open_inproc(options); });
+    Cluster delayed(ranks, [&](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
+      HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options));
+      return delaying_transport(std::move(inner), options.lanes, ++seed);
+    });
+    for (const Algorithm& row : builtin_algorithms())
+      for (const std::size_t elements : {100, 8192, 8193, 70001})
+        for (const bool in_place : {false, true})
+          for (Cluster* cluster : {&at_once, &delayed}) {
+            const Query query{row.collective, ranks, rooted(row.collective) ? ranks - 1 : 0, 2};
+            if (!row.supports(query) || !lower_direct(all_schedules(row, query), 0)) continue;
+            if (in_place && row.collective == Collective::kAllToAll) continue;
+            seen.insert(std::string(name_of(row.collective)) + " " + std::string(row.name));
+            ASSERT_EQ(run(*cluster, row, query, elements, in_place, 7, direct), "")
+                << describe(row, query, elements, in_place);
+          }
+  }
+  for (const char* expected :
+       {"allreduce two_shot", "allgather direct", "reduce_scatter direct", "broadcast direct",
+        "reduce direct", "alltoall linear", "gather linear", "scatter linear"})
+    EXPECT_TRUE(seen.contains(expected)) << expected;
+  EXPECT_FALSE(
+      seen.contains("allreduce one_shot"));  // in place, a rank would overwrite what others still read
+}
+
+TEST(Executor, NamesAPeerThatIsInAnotherCall) {
+  Cluster cluster(2, open_small);
+  const Query query{Collective::kAllReduce, 2, 0, 2};
+  const Algorithm& row = builtin_algorithms()[0];
+  ASSERT_EQ(row.collective, Collective::kAllReduce);
+  const Exercise exercise(query, 5, false);
+  std::vector<std::unique_ptr<Execution>> executions;
+  for (Rank rank = 0; rank < 2; ++rank) {
+    executions.push_back(std::make_unique<Execution>(lower(row.build(query, rank)), cluster.endpoints(rank),
+                                                     &host_combine, cluster.poll(rank)));
+    Call call = exercise.call(rank, executions.back()->plan(), cluster.message_bytes());
+    call.stamp += static_cast<std::uint32_t>(rank);
+    executions.back()->start(call);
+  }
+  ASSERT_TRUE(cluster.run(executions, 1));
+  for (Rank rank = 0; rank < 2; ++rank) {
+    const Status& failure = executions[static_cast<std::size_t>(rank)]->failure();
+    EXPECT_EQ(failure.code(), Code::kInvalidUsage);
+    EXPECT_NE(failure.message().find("rank " + std::to_string(1 - rank)), std::string_view::npos)
+        << failure.message();
+  }
+}
+
+}  // namespace
+}  // namespace hansa::test

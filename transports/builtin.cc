@@ -1,0 +1,17 @@
+#include "hansa/transport.hpp"
+#include "transports/inproc/inproc.hpp"
+#include "transports/libfabric/libfabric.hpp"
+#include "transports/shm/shm.hpp"
+
+namespace hansa {
+
+std::span<const TransportKind> builtin_transports() {
+  static constexpr TransportKind kTransports[] = {
+      {"inproc", probe_inproc, [](const TransportOptions& options) { return open_inproc(options); }},
+      {"shm", probe_shm, [](const TransportOptions& options) { return open_shm(options); }},
+      {"libfabric", probe_libfabric, [](const TransportOptions& options) { return open_libfabric(options); }},
+  };
+  return kTransports;
+}
+
+}  // namespace hansa

@@ -1,0 +1,37 @@
+// Where a rank listens, as other ranks are told.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hansa/status.hpp"
+#include "hansa/types.hpp"
+
+namespace hansa::libfabric {
+
+// The numeric IP address to bind to. `interface` is its name or one of its addresses; empty: the loopback
+// interface, which reaches the ranks of this host only but is always there.
+Result<std::string> resolve_interface(std::string_view interface);
+
+// Whether only this host (more exactly: this network namespace) reaches the numeric IP address.
+bool is_loopback(std::string_view numeric);
+
+// Equal on two ranks if and only if they see the same loopback interface.
+std::uint64_t loopback_identity();
+
+// What travels over the bootstrap.
+struct Address {
+  std::uint64_t loopback = 0;  // loopback_identity() where it listens there, else 0
+  std::uint32_t slot_bytes = 0;
+  std::uint32_t slots = 0;
+  std::uint64_t communicator = 0;
+  std::uint16_t lanes = 0;
+  std::vector<std::byte> name;  // the provider's own, from fi_getname()
+
+  std::vector<std::byte> encode() const;
+  // Of bytes that a stranger may have sent. kInvalidArgument where they are no such address.
+  static Result<Address> decode(BytesView bytes);
+};
+
+}  // namespace hansa::libfabric

@@ -1,0 +1,253 @@
+#include "transports/libfabric/libfabric.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <array>
+#include <bit>
+#include <map>
+
+#include "transports/libfabric/address.hpp"
+#include "transports/libfabric/peer.hpp"
+
+namespace hansa {
+namespace libfabric {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Some providers hand out one completion a read, however much there is.
+constexpr int kReadsPerPoll = 8;
+constexpr std::size_t kCompletionsPerRead = 8;
+constexpr auto kLinger = 500ms;
+
+std::uint16_t fold(std::uint64_t communicator) {
+  return static_cast<std::uint16_t>(
+      (communicator ^ communicator >> 14 ^ communicator >> 28 ^ communicator >> 42) & 0x3fff);
+}
+
+// What transport and endpoints share, so that either may be destroyed first.
+class Core {
+ public:
+  Core(const TransportOptions& options, SlotShape shape, std::unique_ptr<Fabric> fabric, bool loopback)
+      : capabilities_{.slot_bytes = shape.bytes, .slots = shape.count, .direct = false},
+        rank_(options.rank),
+        fabric_(std::move(fabric)),
+        address_{.loopback = loopback ? loopback_identity() : 0,
+                 .slot_bytes = static_cast<std::uint32_t>(shape.bytes),
+                 .slots = shape.count,
+                 .communicator = options.communicator,
+                 .lanes = options.lanes,
+                 .name = fabric_->name()} {
+    waiting_.reserve(static_cast<std::size_t>(options.ranks));
+  }
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+  ~Core() {
+    if (getpid() == owner_) {
+      linger();
+      fabric_->close_endpoint();
+      return;
+    }
+    // A forked child shares the parent's connections: closing them here would end them there.
+    for (auto& [rank, peer] : peers_) (void)peer.release();
+    (void)fabric_.release();
+  }
+
+  const Capabilities& capabilities() const { return capabilities_; }
+  const Address& address() const { return address_; }
+  const Status& status() const { return status_; }
+  Result<Peer*> connect(Rank rank, BytesView bytes);
+  bool poll();
+  void enlist(Peer& peer) {
+    if (peer.waiting || !peer.pending()) return;
+    peer.waiting = true;
+    waiting_.push_back(&peer);
+  }
+
+ private:
+  bool read();
+  void read_errors();
+  void linger();
+
+  Capabilities capabilities_;
+  Rank rank_;
+  pid_t owner_ = getpid();
+  Status status_;
+  std::unique_ptr<Fabric> fabric_;
+  Address address_;
+  std::map<Rank, std::unique_ptr<Peer>> peers_;
+  std::vector<Peer*> waiting_;  // peers with something to post
+};
+
+Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
+  auto decoded = Address::decode(bytes);
+  if (!decoded.ok()) return decoded.status().within(fmt::format("rank {}", rank));
+  const Address& theirs = decoded.value();
+  if (theirs.loopback != address_.loopback) {
+    return Status(Code::kUnsupported,
+                  fmt::format("rank {} listens on the loopback interface of another host, or this "
+                              "rank does; HANSA_INTERFACE names one that reaches both",
+                              rank));
+  }
+  if (theirs.communicator != address_.communicator || theirs.lanes != address_.lanes ||
+      theirs.slots != address_.slots || theirs.slot_bytes != address_.slot_bytes) {
+    return Status(Code::kInvalidUsage, fmt::format("rank {} opened libfabric with other options", rank));
+  }
+  if (peers_.contains(rank)) {
+    return Status(Code::kInvalidUsage, fmt::format("rank {} is already connected over libfabric", rank));
+  }
+  HANSA_ASSIGN_OR_RETURN(const fi_addr_t address, fabric_->insert(theirs.name));
+  const PeerSetup setup{.self = rank_,
+                        .rank = rank,
+                        .lanes = address_.lanes,
+                        .communicator = fold(address_.communicator),
+                        .shape = {capabilities_.slot_bytes, capabilities_.slots},
+                        .address = address};
+  // Kept even if it fails to start: the provider may hold some of its memory by then.
+  auto& peer = peers_[rank] = std::make_unique<Peer>(*fabric_, status_, setup);
+  HANSA_RETURN_IF_ERROR(peer->start());
+  return peer.get();
+}
+
+bool Core::poll() {
+  bool any = false, posted = false;
+  for (int reads = 0; reads < kReadsPerPoll && read(); ++reads) any = true;
+  std::erase_if(waiting_, [&](Peer* peer) {
+    posted = peer->advance() || posted;
+    peer->waiting = peer->pending();
+    return !peer->waiting;
+  });
+  return any || posted;
+}
+
+bool Core::read() {
+  std::array<fi_cq_msg_entry, kCompletionsPerRead> entries;
+  const ssize_t count = fabric_->read(entries.data(), entries.size());
+  if (count == -FI_EAVAIL) {
+    read_errors();
+    return true;
+  }
+  if (count < 0 && count != -FI_EAGAIN && status_.ok()) {
+    status_ = Status(Code::kSystem, fmt::format("libfabric's completion queue failed: {}",
+                                                fabric_->text(static_cast<int>(-count))));
+  }
+  for (ssize_t index = 0; index < count; ++index) {
+    const fi_cq_msg_entry& entry = entries[static_cast<std::size_t>(index)];
+    auto& operation = *static_cast<Operation*>(entry.op_context);
+    operation.peer->completed(operation, entry.len);
+    enlist(*operation.peer);
+  }
+  return count > 0;
+}
+
+void Core::read_errors() {
+  fi_cq_err_entry entry{};
+  while (fabric_->read_error(entry)) {
+    if (entry.op_context != nullptr) {
+      auto& operation = *static_cast<Operation*>(entry.op_context);
+      operation.peer->failed(operation, entry);
+    } else if (status_.ok()) {
+      status_ = Status(Code::kSystem, fmt::format("libfabric: {}", fabric_->text(entry)));
+    }
+    entry = {};
+  }
+}
+
+// What was committed is to arrive although nobody drives this rank any more, and peers that wait for this
+// rank in the same way are told that they need not.
+void Core::linger() {
+  const auto deadline = std::chrono::steady_clock::now() + kLinger;
+  for (;;) {
+    bool done = true;
+    for (auto& [rank, peer] : peers_) {
+      done = peer->farewell() && done;
+      enlist(*peer);
+    }
+    if (done || std::chrono::steady_clock::now() > deadline) break;
+    if (!poll()) sched_yield();
+  }
+}
+
+class LibfabricEndpoint final : public Endpoint {
+ public:
+  LibfabricEndpoint(std::shared_ptr<Core> core, Peer& peer) : core_(std::move(core)), peer_(peer) {}
+  ~LibfabricEndpoint() override { peer_.close(); }
+
+  const Capabilities& capabilities() const noexcept override { return core_->capabilities(); }
+  std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
+    return peer_.reserve(lane, ahead);
+  }
+  void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept override {
+    peer_.commit(lane, bytes, stamp);
+    core_->enlist(peer_);
+  }
+  Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept override { return peer_.peek(lane, ahead); }
+  void release(std::uint16_t lane) noexcept override {
+    peer_.release(lane);
+    core_->enlist(peer_);
+  }
+
+  // No memory but the slots is ever reached: capabilities().direct says so.
+  Descriptor describe(BytesView) noexcept override { return {}; }
+  std::byte* map(const Descriptor&) noexcept override { return nullptr; }
+  void get(const Descriptor&, std::size_t, Bytes, Completion& done) noexcept override {
+    done.state = Completion::State::kFailed;
+  }
+  void put(const Descriptor&, std::size_t, BytesView, Completion& done) noexcept override {
+    done.state = Completion::State::kFailed;
+  }
+  // Slots are the transport's own and outlive this endpoint, so there is nothing to wait for.
+  void quiesce() noexcept override { peer_.close(); }
+
+ private:
+  std::shared_ptr<Core> core_;
+  Peer& peer_;
+};
+
+class LibfabricTransport final : public Transport {
+ public:
+  explicit LibfabricTransport(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+  std::string_view name() const noexcept override { return "libfabric"; }
+  const Capabilities& capabilities() const noexcept override { return core_->capabilities(); }
+  std::vector<std::byte> address() const override { return core_->address().encode(); }
+  Result<std::unique_ptr<Endpoint>> connect(Rank peer, BytesView address) override {
+    HANSA_ASSIGN_OR_RETURN(Peer* const found, core_->connect(peer, address));
+    return std::unique_ptr<Endpoint>(std::make_unique<LibfabricEndpoint>(core_, *found));
+  }
+  bool poll() noexcept override { return core_->poll(); }
+  Status status() const override { return core_->status(); }
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace
+}  // namespace libfabric
+
+Status probe_libfabric() {
+  HANSA_ASSIGN_OR_RETURN(const auto library, libfabric::Library::load());
+  return libfabric::probe_provider(*library);
+}
+
+Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& options, SlotShape shape) {
+  using namespace libfabric;
+  if (options.lanes > kMostLanes) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("libfabric's tags have room for {} lanes, not {}", kMostLanes, options.lanes));
+  }
+  if (!std::has_single_bit(shape.count)) {
+    return Status(Code::kInvalidArgument, fmt::format("{} slots are not a power of two", shape.count));
+  }
+  HANSA_ASSIGN_OR_RETURN(auto library, Library::load());
+  HANSA_ASSIGN_OR_RETURN(const std::string address, resolve_interface(options.interface));
+  const std::size_t receives =
+      static_cast<std::size_t>(options.ranks) * receives_per_peer(options.lanes, shape.count);
+  HANSA_ASSIGN_OR_RETURN(auto fabric, Fabric::open(std::move(library), address, receives));
+  return std::unique_ptr<Transport>(std::make_unique<LibfabricTransport>(
+      std::make_shared<Core>(options, shape, std::move(fabric), is_loopback(address))));
+}
+
+}  // namespace hansa

@@ -1,0 +1,44 @@
+#include "transports/libfabric/library.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+namespace hansa::libfabric {
+namespace {
+
+// The same on 1.x and 2.x.
+constexpr const char* kName = "libfabric.so.1";
+constexpr std::uint32_t kOldest = FI_VERSION(1, 17);
+
+template <class Function>
+bool find(void* handle, const char* name, Function& into) {
+  into = reinterpret_cast<Function>(dlsym(handle, name));
+  return into != nullptr;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Library>> Library::load() {
+  void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (handle == nullptr) {
+    return Status(
+        Code::kUnsupported,
+        fmt::format("{} does not load ({}); install libfabric (Debian: libfabric1)", kName, dlerror()));
+  }
+  auto library = std::make_shared<Library>();
+  const bool complete =
+      find(handle, "fi_getinfo", library->getinfo) && find(handle, "fi_freeinfo", library->freeinfo) &&
+      find(handle, "fi_dupinfo", library->dupinfo) && find(handle, "fi_fabric", library->fabric) &&
+      find(handle, "fi_version", library->version) && find(handle, "fi_strerror", library->strerror);
+  dlclose(handle);  // the count only: it stays, see RTLD_NODELETE
+  if (!complete)
+    return Status(Code::kUnsupported, fmt::format("{} lacks a function of libfabric's interface", kName));
+  if (FI_VERSION_LT(library->version(), kOldest)) {
+    return Status(Code::kUnsupported,
+                  fmt::format("{} is version {}.{}, 1.17 or later is needed", kName,
+                              FI_MAJOR(library->version()), FI_MINOR(library->version())));
+  }
+  return std::shared_ptr<const Library>(std::move(library));
+}
+
+}  // namespace hansa::libfabric

@@ -1,0 +1,81 @@
+#include "transports/shm/endpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/wait.hpp"
+
+namespace hansa::shm {
+
+ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
+                         std::shared_ptr<std::byte> outgoing, const Beacon& beacon,
+                         const control::FdAddress& fds)
+    : peer_(peer),
+      local_(std::move(local)),
+      outgoing_(std::move(outgoing)),
+      visitor_(GateWords(outgoing_.get())),
+      doorkeeper_(GateWords(incoming)),
+      peer_memory_(beacon, fds) {
+  const Layout& layout = local_->inbox->layout();
+  for (std::uint16_t lane = 0; lane < layout.lanes; ++lane) {
+    lanes_.push_back({Sender(Cells(outgoing_.get(), layout, lane)), Receiver(Cells(incoming, layout, lane))});
+  }
+  capabilities_ = {.slot_bytes = layout.shape.bytes,
+                   .slots = layout.shape.count,
+                   .direct = peer_memory_.reaches_all(),
+                   .direct_own = local_->memory.known()};
+}
+
+std::byte* ShmEndpoint::reserve(std::uint16_t lane, std::uint32_t ahead) noexcept {
+  Sender<Cells>& out = lanes_[lane].out;
+  const std::uint32_t cell = out.reserve(ahead);
+  return cell == Sender<Cells>::kNone ? nullptr : out.cells().payload(cell);
+}
+
+void ShmEndpoint::commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept {
+  lanes_[lane].out.commit(bytes, stamp);
+}
+
+Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
+  Receiver<Cells>& in = lanes_[lane].in;
+  const auto message = in.peek(ahead);
+  if (!message.arrived) return {};
+  const std::uint32_t bytes = bytes_in(message.flag);
+  if (bytes > capabilities_.slot_bytes) {
+    local_->failure = Status(Code::kRemote, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
+                                                        peer_, bytes, capabilities_.slot_bytes));
+    return {};
+  }
+  return {in.cells().payload(message.cell), bytes, stamp_in(message.flag)};
+}
+
+void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }
+
+template <class Move>
+void ShmEndpoint::visit(Completion& done, Move move) noexcept {
+  visitor_.enter();
+  const bool moved = visitor_.admitted() && move();
+  visitor_.leave();
+  done.state = moved ? Completion::State::kDone : Completion::State::kFailed;
+}
+
+void ShmEndpoint::get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept {
+  visit(done, [&] { return peer_memory_.read(remote, offset, into); });
+}
+
+void ShmEndpoint::put(const Descriptor& remote, std::size_t offset, BytesView from,
+                      Completion& done) noexcept {
+  visit(done, [&] { return peer_memory_.write(remote, offset, from); });
+}
+
+void ShmEndpoint::quiesce() noexcept {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::seconds(2);
+  doorkeeper_.close();
+  Waiter waiter(true);
+  // A peer that was killed inside never comes out, nor does it move another byte.
+  while (!doorkeeper_.empty() && peer_memory_.alive() && Clock::now() < deadline) waiter.idle();
+}
+
+}  // namespace hansa::shm

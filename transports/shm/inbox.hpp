@@ -1,0 +1,113 @@
+// Where a rank receives: one memfd with a region for every sender, of which only those of connected peers
+// are backed by memory. A region is written by two processes, each its own words:
+//
+//   0     closed     1 line   owner: this rank's memory is shut (Gate)
+//   128   inside     1 line   sender: it is reading or writing this rank's memory
+//   256   released   1 line   owner: messages released, of lane 0; 128 bytes on that of lane 1, ...
+//   ...   cells      of lane 0, then lane 1, ...: flag (8 bytes), payload (slot_bytes), 56 bytes unused
+//
+// 128 bytes between words that different cores write: two lines, since some cores fetch lines in pairs.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "hansa/status.hpp"
+#include "hansa/types.hpp"
+#include "transports/slot_shape.hpp"
+
+namespace hansa::shm {
+
+using Word = std::atomic_ref<std::uint64_t>;
+
+struct Layout {
+  SlotShape shape;
+  std::uint16_t lanes = 1;
+
+  static constexpr std::size_t kApart = 128;
+  static constexpr std::size_t kFlagBytes = 8;
+  std::size_t stride() const { return shape.bytes + 64; }
+  std::size_t cells_at(std::uint16_t lane) const {
+    return kApart * (2u + lanes) + lane * shape.count * stride();
+  }
+  std::size_t bytes() const;  // whole pages
+  friend bool operator==(const Layout&, const Layout&) = default;
+};
+
+// One lane's ring, as ring.hpp wants it.
+class Cells {
+ public:
+  Cells(std::byte* region, const Layout& layout, std::uint16_t lane)
+      : cells_(region + layout.cells_at(lane)),
+        released_(region + Layout::kApart * (2u + lane)),
+        stride_(layout.stride()),
+        count_(layout.shape.count) {}
+  std::uint32_t count() const { return count_; }
+  Word flag(std::uint32_t cell) const { return word(cells_ + cell * stride_); }
+  Word released() const { return word(released_); }
+  std::byte* payload(std::uint32_t cell) const { return cells_ + cell * stride_ + Layout::kFlagBytes; }
+  // Not the flag's line: the receiver is polling it, and would only be slowed down.
+  void prefetch(std::uint32_t cell, std::uint32_t bytes) const {
+    const std::byte* const first = cells_ + cell * stride_;
+    const std::byte* const end = first + std::min<std::size_t>(bytes + Layout::kFlagBytes, kPrefetchMost);
+    for (const std::byte* line = first + 64; line < end; line += 64) prefetch_for_write(line);
+  }
+
+ private:
+  // Beyond it nothing was gained (16 KiB messages).
+  static constexpr std::size_t kPrefetchMost = 4096;
+  static Word word(std::byte* at) { return Word(*reinterpret_cast<std::uint64_t*>(at)); }
+  static void prefetch_for_write(const std::byte* line) {
+#if defined(__x86_64__)
+    // Compilers emit it for machines known to have it only; every 64-bit one takes it, if only as a no-op.
+    asm volatile("prefetchw %0" : : "m"(*line));
+#else
+    __builtin_prefetch(line, 1, 3);
+#endif
+  }
+
+  std::byte* cells_;
+  std::byte* released_;
+  std::size_t stride_;
+  std::uint32_t count_;
+};
+
+// A region's gate, as gate.hpp wants it.
+class GateWords {
+ public:
+  explicit GateWords(std::byte* region) : region_(region) {}
+  Word closed() const { return Word(*reinterpret_cast<std::uint64_t*>(region_)); }
+  Word inside() const { return Word(*reinterpret_cast<std::uint64_t*>(region_ + Layout::kApart)); }
+
+ private:
+  std::byte* region_;
+};
+
+// The owner's side, shared with the senders of this process, who use the same mapping. Any thread.
+class Inbox {
+ public:
+  static Result<std::shared_ptr<Inbox>> create(const Layout& layout, Rank ranks);
+  ~Inbox();
+  int fd() const { return fd_; }
+  const Layout& layout() const { return layout_; }
+  // The region that `sender` writes, backed and mapped when first asked for; lives as long as the inbox.
+  Result<std::byte*> region(Rank sender);
+
+ private:
+  Inbox(int fd, const Layout& layout, Rank ranks)
+      : fd_(fd), layout_(layout), regions_(static_cast<std::size_t>(ranks)) {}
+  const int fd_;
+  const Layout layout_;
+  std::mutex mutex_;
+  std::vector<std::byte*> regions_;  // by sender; null: not yet
+};
+
+// Maps the region of `sender` in the inbox behind a descriptor that another process gave us.
+Result<std::shared_ptr<std::byte>> map_region(int fd, const Layout& layout, Rank sender);
+
+}  // namespace hansa::shm

@@ -1,0 +1,120 @@
+#include "transports/shm/peer_memory.hpp"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/shared_memory.hpp"
+#include "transports/process.hpp"
+
+namespace hansa::shm {
+namespace {
+
+constexpr std::chrono::milliseconds kFetchDeadline{2000};
+
+using Transfer = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
+
+// The kernel moves what it can at once (2 GiB at most) and says how much.
+bool transfer_all(Transfer transfer, std::int64_t pid, void* local, std::uint64_t remote, std::size_t bytes) {
+  auto* at = static_cast<std::byte*>(local);
+  while (bytes > 0) {
+    const iovec here{at, bytes};
+    const iovec there{reinterpret_cast<void*>(remote), bytes};
+    const ssize_t moved = transfer(static_cast<pid_t>(pid), &here, 1, &there, 1, 0);
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved <= 0) return false;
+    at += moved;
+    remote += static_cast<std::uint64_t>(moved);
+    bytes -= static_cast<std::size_t>(moved);
+  }
+  return true;
+}
+
+bool shows(const Beacon& beacon) {
+  std::uint64_t value = 0;
+  return transfer_all(process_vm_readv, beacon.pid, &value, beacon.address, sizeof value) &&
+         value == beacon.value;
+}
+
+bool inside(const Descriptor& remote, std::size_t offset, std::size_t bytes) {
+  return offset <= remote.bytes && bytes <= remote.bytes - offset;
+}
+
+}  // namespace
+
+PeerMemory::PeerMemory(const Beacon& beacon, const control::FdAddress& fds)
+    : beacon_(beacon), fds_(fds), same_process_(beacon.process == process_identity()) {
+  single_copy_ = !same_process_ && shows(beacon);
+}
+
+PeerMemory::~PeerMemory() {
+  for (const Mapping& mapping : mappings_) {
+    if (mapping.base != nullptr) munmap(mapping.base, mapping.bytes);
+  }
+}
+
+bool PeerMemory::alive() const noexcept {
+  if (same_process_) return true;
+  // A dead process that nobody has waited for keeps its pid but has no memory.
+  if (single_copy_) return shows(beacon_);
+  return true;
+}
+
+const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
+  const auto place =
+      std::lower_bound(mappings_.begin(), mappings_.end(), allocation,
+                       [](const Mapping& mapping, std::uint64_t id) { return mapping.allocation < id; });
+  if (place != mappings_.end() && place->allocation == allocation) return *place;
+  Mapping mapping{allocation, nullptr, 0};
+  struct stat about {};
+  auto fetched = control::fetch_fd(fds_, allocation, kFetchDeadline);
+  if (fetched.ok() && fstat(fetched.value().get(), &about) == 0 && about.st_size > 0) {
+    const int fd = fetched.value().get();
+    mapping.bytes = static_cast<std::size_t>(about.st_size);
+    if (check_shared_memory(fd, mapping.bytes).ok()) {
+      auto mapped = map_shared_memory(fd, 0, mapping.bytes);
+      if (mapped.ok()) mapping.base = mapped.value();
+    }
+  }
+  return *mappings_.insert(place, mapping);
+}
+
+std::byte* PeerMemory::map(const Descriptor& remote) noexcept {
+  if (same_process_) return reinterpret_cast<std::byte*>(remote.address);
+  if (remote.allocation == 0) return nullptr;
+  const Mapping& mapping = mapping_of(remote.allocation);
+  if (mapping.base == nullptr || remote.offset > mapping.bytes ||
+      remote.bytes > mapping.bytes - remote.offset) {
+    return nullptr;
+  }
+  return mapping.base + remote.offset;
+}
+
+bool PeerMemory::read(const Descriptor& remote, std::size_t offset, Bytes into) noexcept {
+  if (!inside(remote, offset, into.size())) return false;
+  if (into.empty()) return true;
+  if (const std::byte* const mapped = map(remote)) {
+    std::memcpy(into.data(), mapped + offset, into.size());
+    return true;
+  }
+  return single_copy_ &&
+         transfer_all(process_vm_readv, beacon_.pid, into.data(), remote.address + offset, into.size());
+}
+
+bool PeerMemory::write(const Descriptor& remote, std::size_t offset, BytesView from) noexcept {
+  if (!inside(remote, offset, from.size())) return false;
+  if (from.empty()) return true;
+  if (std::byte* const mapped = map(remote)) {
+    std::memcpy(mapped + offset, from.data(), from.size());
+    return true;
+  }
+  return single_copy_ && transfer_all(process_vm_writev, beacon_.pid, const_cast<std::byte*>(from.data()),
+                                      remote.address + offset, from.size());
+}
+
+}  // namespace hansa::shm

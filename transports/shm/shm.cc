@@ -1,0 +1,131 @@
+#include "transports/shm/shm.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstring>
+
+#include "base/shared_memory.hpp"
+#include "transports/process.hpp"
+#include "transports/shm/endpoint.hpp"
+
+namespace hansa {
+namespace shm {
+namespace {
+
+constexpr std::uint64_t kMagic = 0x316d68732d61736eu;
+constexpr std::uint64_t kInboxKey = 0;  // allocations count from 1
+constexpr std::chrono::milliseconds kFetchDeadline{5000};
+
+// Only ranks that run the same build meet, so the struct itself travels.
+struct Address {
+  std::uint64_t magic = kMagic;
+  std::uint64_t communicator = 0;
+  Layout layout;
+  Rank rank = 0, ranks = 0;
+  std::uint64_t inbox = 0;  // key in the process's registry
+  Beacon beacon;
+  control::FdAddress fds{};
+};
+
+ProcessRegistry<Inbox>& inboxes() {
+  static auto* registry = new ProcessRegistry<Inbox>;  // outlives every static that may hold a communicator
+  return *registry;
+}
+
+class ShmTransport final : public Transport {
+ public:
+  ShmTransport(const Address& address, std::shared_ptr<Local> local)
+      : address_(address), local_(std::move(local)) {
+    local_->beacon = random_u64();
+    address_.beacon = {process_identity(), getpid(), reinterpret_cast<std::uintptr_t>(&local_->beacon),
+                       local_->beacon};
+    address_.inbox = random_u64();
+    inboxes().publish(address_.inbox, local_->inbox);
+    // What peers of other processes offer, each endpoint says for itself.
+    capabilities_ = {.slot_bytes = address.layout.shape.bytes,
+                     .slots = address.layout.shape.count,
+                     .direct = false,
+                     .direct_own = local_->memory.known()};
+  }
+
+  std::string_view name() const noexcept override { return "shm"; }
+  const Capabilities& capabilities() const noexcept override { return capabilities_; }
+  std::vector<std::byte> address() const override {
+    std::vector<std::byte> bytes(sizeof address_);
+    std::memcpy(bytes.data(), &address_, sizeof address_);
+    return bytes;
+  }
+
+  Result<std::unique_ptr<Endpoint>> connect(Rank peer, BytesView address) override {
+    Address theirs;
+    if (address.size() == sizeof theirs) std::memcpy(&theirs, address.data(), sizeof theirs);
+    if (address.size() != sizeof theirs || theirs.magic != kMagic) {
+      return Status(Code::kInvalidArgument, fmt::format("rank {} sent a malformed shm address", peer));
+    }
+    if (theirs.communicator != address_.communicator || theirs.ranks != address_.ranks ||
+        theirs.rank != peer || theirs.layout != address_.layout || peer < 0 || peer >= address_.ranks) {
+      return Status(Code::kInvalidUsage, fmt::format("rank {} opened shm with other options", peer));
+    }
+    auto outgoing = reach(theirs);
+    if (!outgoing.ok()) return outgoing.status().within(fmt::format("rank {}", peer));
+    HANSA_ASSIGN_OR_RETURN(std::byte* const incoming, local_->inbox->region(peer));
+    return std::unique_ptr<Endpoint>(std::make_unique<ShmEndpoint>(
+        peer, local_, incoming, std::move(outgoing).value(), theirs.beacon, theirs.fds));
+  }
+
+  bool poll() noexcept override { return false; }  // the peers' stores are all there is
+  Status status() const override { return local_->failure; }
+
+ private:
+  // Our region in the inbox of a peer.
+  Result<std::shared_ptr<std::byte>> reach(const Address& theirs) const {
+    if (theirs.beacon.process == address_.beacon.process) {
+      std::shared_ptr<Inbox> inbox = inboxes().find(theirs.inbox);
+      if (!inbox) return Status(Code::kRemote, "has closed its shm transport");
+      HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
+      return std::shared_ptr<std::byte>(std::move(inbox), region);
+    }
+    auto fetched = control::fetch_fd(theirs.fds, kInboxKey, kFetchDeadline);
+    if (!fetched.ok()) return Status(Code::kUnsupported, std::string(fetched.status().message()));
+    return map_region(fetched.value().get(), address_.layout, address_.rank);
+  }
+
+  Address address_;
+  std::shared_ptr<Local> local_;
+  Capabilities capabilities_;
+};
+
+}  // namespace
+}  // namespace shm
+
+Status probe_shm() {
+  const auto fd = create_shared_memory("hansa-probe", page_bytes());
+  if (!fd.ok()) return fd.status();
+  close(fd.value());
+  return {};
+}
+
+Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {
+  if (!std::has_single_bit(shape.count) || shape.count < 2 || shape.count > (1u << 14) ||
+      shape.bytes % 64 != 0 || shape.bytes == 0 || shape.bytes > 64 * 1024) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("shm cannot have {} slots of {} bytes", shape.count, shape.bytes));
+  }
+  shm::Address address;
+  address.communicator = options.communicator;
+  address.layout = {shape, options.lanes};
+  address.rank = options.rank;
+  address.ranks = options.ranks;
+  HANSA_ASSIGN_OR_RETURN(auto inbox, shm::Inbox::create(address.layout, options.ranks));
+  HANSA_ASSIGN_OR_RETURN(auto provider, control::FdProvider::create());
+  HANSA_RETURN_IF_ERROR(provider->offer(shm::kInboxKey, inbox->fd()));
+  address.fds = provider->address();
+  auto& fds = *provider;
+  auto local = std::make_shared<shm::Local>(
+      shm::Local{std::move(provider), std::move(inbox), shm::OwnMemory(options.memory, fds), 0, {}});
+  return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local)));
+}
+
+}  // namespace hansa

@@ -1,0 +1,23 @@
+// Ranks of one host through shared memory: cells for messages (ring.hpp), and memory of peers reached in
+// place or by single copy (peer_memory.hpp). Two ranks reach each other if one can fetch and map the other's
+// memfd, so containers that share the network and user do, whatever their host names. Ranks of one process
+// use the same mapping, so that thread checkers see the very cells.
+//
+// Memory for each connected pair and lane: kShmSlots both ways, 260 KiB each, owned by the receiver.
+// quiesce() waits for a get or put that the peer has under way and refuses later ones; what the peer does
+// through map() it cannot see, but that reaches only allocations of ours, whose pages stay the peer's to
+// write until it lets go.
+#pragma once
+
+#include "hansa/transport.hpp"
+#include "transports/slot_shape.hpp"
+
+namespace hansa {
+
+inline constexpr SlotShape kShmSlots{16 * 1024, 16};
+
+Status probe_shm();
+// kInvalidArgument unless shape.count is a power of two of at most 2^14 and shape.bytes at most 64 KiB.
+Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape = kShmSlots);
+
+}  // namespace hansa
