@@ -120,6 +120,9 @@ class Transport {
   virtual Result<std::unique_ptr<Endpoint>> connect(Rank peer, BytesView address) = 0;
   // Moves things on; true if anything happened. Must be called for peers to make progress.
   virtual bool poll() noexcept = 0;
+  // Nothing waits for poll(): all that was committed has left, and peers have their slots back. Where this is
+  // not always true, somebody must poll between calls too, or peers wait for a rank that is busy elsewhere.
+  virtual bool idle() const noexcept { return true; }
   // Why the transport as a whole has failed; ok while it works.
   virtual Status status() const { return {}; }
 };

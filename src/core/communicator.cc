@@ -21,6 +21,7 @@ namespace hansa {
 Communicator::Communicator(const CommunicatorOptions& options) : options_(options) {}
 
 Communicator::~Communicator() {
+  if (shared_.load(std::memory_order_acquire)) progress().forget(*this);
   cancelled_.store(true, std::memory_order_release);
   if (connector_.joinable()) connector_.join();
   if (session_) session_->leave();
@@ -201,6 +202,28 @@ Status Communicator::better_known(const Status& result) const {
 
 bool Communicator::advance(Operation& operation) {
   if (operation.done) return false;
+  std::unique_lock<std::mutex> turn;
+  if (shared_.load(std::memory_order_acquire)) turn = std::unique_lock(turn_);
+  const bool any = advance_alone(operation);
+  const bool leftovers = operation.done && connections_ && !connections_->idle();
+  if (turn) turn.unlock();
+  if (leftovers) hand_over_leftovers();
+  return any;
+}
+
+void Communicator::hand_over_leftovers() {
+  if (shared_.exchange(true, std::memory_order_acq_rel)) return progress().wake();
+  if (Status status = progress().look_after(*this); !status.ok()) raise(status);
+}
+
+bool Communicator::move_leftovers() {
+  const std::unique_lock turn(turn_);
+  if (failed_.load(std::memory_order_acquire) || connections_->idle()) return false;
+  (void)connections_->poll();
+  return !connections_->idle();
+}
+
+bool Communicator::advance_alone(Operation& operation) {
   bool any = operation.execution->advance(failed_);
   if (operation.execution->done()) {
     const Status& result = operation.execution->failure();

@@ -69,6 +69,9 @@ class Communicator {
   // True if anything happened.
   bool advance(Operation& operation);
 
+  // Moves on what calls left behind; false when nothing is left. Any thread, at any time.
+  bool move_leftovers();
+
   // How many operations the progress thread still has of this communicator.
   std::atomic<std::uint32_t> pending{0};
   // The queue of those, guarded by the progress thread's lock.
@@ -99,6 +102,8 @@ class Communicator {
   Status better_known(const Status& result) const;
   void end(Operation& operation, const Status& result);
   void complete_tables(Operation& operation) const;
+  bool advance_alone(Operation& operation);
+  void hand_over_leftovers();
 
   CommunicatorOptions options_;
   std::uint64_t generation_ = process_generation();
@@ -112,6 +117,9 @@ class Communicator {
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
   std::optional<PlanCache> plans_;
+  // Taken by whoever moves the transports on, once there are leftovers that another thread may move on too.
+  std::mutex turn_;
+  std::atomic<bool> shared_{false};
   std::uint32_t collectives_ = 0;
   Operation own_operation_;
   std::map<int, UserOperator> operators_;  // by handle

@@ -145,6 +145,11 @@ bool Connections::poll() noexcept {
   return any;
 }
 
+bool Connections::idle() const noexcept {
+  return std::all_of(opened_.begin(), opened_.end(),
+                     [](const Opened& row) { return !row.transport || row.transport->idle(); });
+}
+
 Status Connections::status() const {
   for (const Opened& row : opened_)
     if (row.transport)

@@ -25,6 +25,8 @@ class Connections {
   std::span<Endpoint* const> endpoints() const { return endpoints_; }
   // Moves all transports on; true if anything happened.
   bool poll() noexcept;
+  // Whether nothing waits for a poll().
+  bool idle() const noexcept;
   // The first failure of a transport.
   Status status() const;
   // "shm to 3 ranks, libfabric to 4": for the one INFO line.

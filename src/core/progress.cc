@@ -12,6 +12,11 @@
 #include "base/wait.hpp"
 
 namespace hansa {
+namespace {
+
+constexpr std::chrono::microseconds kNap{500};  // between looks at what nobody waits for
+
+}  // namespace
 
 Status Progress::start_thread() {
   if (started_) return {};
@@ -74,6 +79,34 @@ Status Progress::query(HostStream& stream) {
   return std::exchange(stream.failure, Status());
 }
 
+Status Progress::look_after(Communicator& communicator) {
+  const std::scoped_lock lock(mutex_);
+  HANSA_RETURN_IF_ERROR(start_thread());
+  looked_after_.push_back(&communicator);
+  tending_.store(true, std::memory_order_seq_cst);
+  work_.notify_one();
+  return {};
+}
+
+// Whoever finds `tending_` true left its leftovers before the thread's last look; see wait_for_work().
+void Progress::wake() {
+  if (tending_.load(std::memory_order_seq_cst)) return;
+  const std::scoped_lock lock(mutex_);
+  tending_.store(true, std::memory_order_seq_cst);
+  work_.notify_one();
+}
+
+void Progress::forget(const Communicator& communicator) {
+  const std::scoped_lock lock(mutex_);
+  std::erase(looked_after_, &communicator);
+}
+
+bool Progress::tend() {
+  bool left = false;
+  for (Communicator* communicator : looked_after_) left = communicator->move_leftovers() || left;
+  return left;
+}
+
 void Progress::collect(std::vector<Operation*>& ready) {
   ready.clear();
   const auto first_in = [](const HostStream& stream, const Operation& operation) {
@@ -124,15 +157,25 @@ void Progress::call_host(Operation& operation) {
   }
 }
 
+void Progress::wait_for_work(std::unique_lock<std::mutex>& lock, std::vector<Operation*>& ready) {
+  for (collect(ready); ready.empty(); collect(ready)) {
+    if (tend()) {
+      work_.wait_for(lock, kNap);
+      continue;
+    }
+    tending_.store(false, std::memory_order_seq_cst);
+    if (!tend()) work_.wait(lock);
+    tending_.store(true, std::memory_order_seq_cst);
+  }
+}
+
 void Progress::loop() {
   std::vector<Operation*> ready;
   Waiter waiter(true);
   std::unique_lock lock(mutex_);
   for (;;) {
-    work_.wait(lock, [&] {
-      collect(ready);
-      return !ready.empty();
-    });
+    wait_for_work(lock, ready);
+    (void)tend();
     lock.unlock();
     bool any = false;
     for (Operation* operation : ready) {

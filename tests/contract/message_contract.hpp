@@ -113,6 +113,24 @@ TYPED_TEST_P(TransportContract, CreditsEndAFloodAndComeBackOneByOne) {
   });
 }
 
+TYPED_TEST_P(TransportContract, WhatAnIdleTransportSentNeedsItNoMore) {
+  this->run(2, 2, [](TestRank& self) {
+    const std::uint32_t slots = self.capabilities().slots;
+    const std::size_t bytes = self.capabilities().slot_bytes;
+    const Rank peer = 1 - self.rank();
+    for (const Rank sender : {0, 1}) {
+      for (std::uint32_t number = 0; number < slots; ++number) {
+        const Label label{sender, 1 - sender, 1, number};
+        if (!(self.rank() == sender ? send(self, peer, 1, label, bytes)
+                                    : receive(self, peer, 1, label, bytes)))
+          return;
+      }
+      if (self.rank() == sender && !self.wait([&] { return self.transport().idle(); })) return;
+      if (!self.rest()) return;
+    }
+  });
+}
+
 TYPED_TEST_P(TransportContract, AFullLaneDoesNotHoldUpAnother) {
   this->run(2, 3, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;

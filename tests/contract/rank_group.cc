@@ -43,25 +43,28 @@ void TestRank::poll() {
   if (const auto another = another_.lock()) another->poll();
 }
 
+bool TestRank::patient(Clock::time_point& deadline) {
+  if (transport_ && !transport_->status().ok()) {
+    ADD_FAILURE() << "rank " << rank_ << ": " << transport_->status().c_str();
+    board_.failed.store(true);
+  }
+  const bool still = std::exchange(stalled_, true);
+  if (!still) deadline = Clock::now() + kPatience;
+  if (!board_.failed.load() && Clock::now() > deadline) {
+    ADD_FAILURE() << "rank " << rank_ << " waited in vain";
+    board_.failed.store(true);
+  }
+  return !board_.failed.load();
+}
+
 bool TestRank::wait(const std::function<bool()>& ready) {
   auto deadline = Clock::now() + kPatience;
   for (std::uint32_t polls = 1; !ready(); ++polls) {
     poll();
-    if (transport_ && !transport_->status().ok()) {
-      ADD_FAILURE() << "rank " << rank_ << ": " << transport_->status().c_str();
-      board_.failed.store(true);
-    }
-    if (board_.failed.load()) return false;
     // Never asleep, and on a busy machine a yield is as good as a sleep: `ready` may do a little each time.
     if (polls % kPollsPerYield != 0) continue;
     std::this_thread::yield();
-    const bool still = std::exchange(stalled_, true);
-    if (!still) deadline = Clock::now() + kPatience;
-    if (Clock::now() > deadline) {
-      ADD_FAILURE() << "rank " << rank_ << " waited in vain";
-      board_.failed.store(true);
-      return false;
-    }
+    if (!patient(deadline)) return false;
   }
   return true;
 }
@@ -74,14 +77,28 @@ void TestRank::poll_for(std::chrono::milliseconds time) {
   }
 }
 
-bool TestRank::barrier() {
+// Which generation must be over for all to have arrived.
+std::uint32_t TestRank::arrive() {
   const std::uint32_t generation = board_.generation.load();
   if (board_.arrived.fetch_add(1) + 1 == static_cast<std::uint32_t>(ranks())) {
     board_.arrived.store(0);
     board_.generation.fetch_add(1);
-    return true;
   }
-  return wait([&] { return board_.generation.load() != generation; });
+  return generation;
+}
+
+bool TestRank::barrier() {
+  return wait([this, generation = arrive()] { return board_.generation.load() != generation; });
+}
+
+bool TestRank::rest() {
+  const std::uint32_t generation = arrive();
+  auto deadline = Clock::now() + kPatience;
+  while (board_.generation.load() == generation) {
+    if (!patient(deadline)) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  return true;
 }
 
 bool TestRank::connect(std::uint64_t communicator) {

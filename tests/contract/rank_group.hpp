@@ -49,6 +49,8 @@ class TestRank {
   void poll_for(std::chrono::milliseconds time);
   // Waits, polling, until all ranks have come here.
   bool barrier();
+  // The same without polling, as a rank that computes.
+  bool rest();
   // A second transport of the same ranks, another communicator, polled as long as it lives whenever this one
   // is. Collective.
   std::shared_ptr<TestRank> another(std::uint64_t communicator);
@@ -61,6 +63,9 @@ class TestRank {
 
  private:
   void poll();
+  // False, with a test failure, if all of it takes too long or another rank has failed.
+  bool patient(std::chrono::steady_clock::time_point& deadline);
+  std::uint32_t arrive();
 
   Board& board_;
   Rank rank_;

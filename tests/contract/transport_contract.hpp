@@ -17,8 +17,9 @@ namespace hansa::test {
 
 REGISTER_TYPED_TEST_SUITE_P(TransportContract, CapabilitiesAreSaneAndShared,
                             CarriesEverySizeInOrderBothWaysAtOnce, ReserveAndPeekRepeatAndLookAhead,
-                            CreditsEndAFloodAndComeBackOneByOne, AFullLaneDoesNotHoldUpAnother,
-                            WrapsRoundManyTimes, EveryRankTalksToEveryRankOnEveryLane, ARankReachesItself,
+                            CreditsEndAFloodAndComeBackOneByOne, WhatAnIdleTransportSentNeedsItNoMore,
+                            AFullLaneDoesNotHoldUpAnother, WrapsRoundManyTimes,
+                            EveryRankTalksToEveryRankOnEveryLane, ARankReachesItself,
                             TwoCommunicatorsDoNotMix, EitherEndMayGoFirst, ConnectRefusesMalformedAddresses,
                             GetsAndPutsByPieces, MapsWhatItCan, RefusesPiecesOutsideTheDescription,
                             QuiesceEndsAccess);

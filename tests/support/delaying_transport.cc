@@ -70,6 +70,9 @@ class DelayedLane {
     return moved;
   }
 
+  // Whether anything waits to be passed on.
+  bool holds() const { return !commits_.empty() || releases_ > 0; }
+
  private:
   struct Commit {
     std::uint32_t bytes, stamp;
@@ -100,6 +103,11 @@ class DelayedPeer {
   DelayedPeer(std::unique_ptr<Endpoint> endpoint, std::uint16_t lane_count, std::uint64_t seed)
       : inner(std::move(endpoint)), mood_(seed) {
     for (std::uint16_t lane = 0; lane < lane_count; ++lane) lanes.emplace_back(*inner, lane, seed + 1 + lane);
+  }
+
+  bool idle() const {
+    return accesses.empty() &&
+           std::none_of(lanes.begin(), lanes.end(), [](const DelayedLane& lane) { return lane.holds(); });
   }
 
   bool advance(bool all) {
@@ -185,6 +193,12 @@ class DelayingTransport final : public Transport {
       if (const auto alive = peer.lock()) moved |= alive->advance(false);
     }
     return moved;
+  }
+  bool idle() const noexcept override {
+    return inner_->idle() && std::all_of(peers_.begin(), peers_.end(), [](const auto& peer) {
+             const auto alive = peer.lock();
+             return !alive || alive->idle();
+           });
   }
   Status status() const override { return inner_->status(); }
 

@@ -57,7 +57,8 @@ class Core {
 
   const Capabilities& capabilities() const { return capabilities_; }
   const Address& address() const { return address_; }
-  const Status& status() const { return status_; }
+  const Status& status() const { return shared_.status; }
+  bool idle() const { return waiting_.empty() && shared_.in_flight == 0; }
   Result<Peer*> connect(Rank rank, BytesView bytes);
   bool poll();
   void enlist(Peer& peer) {
@@ -74,7 +75,7 @@ class Core {
   Capabilities capabilities_;
   Rank rank_;
   pid_t owner_ = getpid();
-  Status status_;
+  Shared shared_;
   std::unique_ptr<Fabric> fabric_;
   Address address_;
   std::map<Rank, std::unique_ptr<Peer>> peers_;
@@ -106,7 +107,7 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
                         .shape = {capabilities_.slot_bytes, capabilities_.slots},
                         .address = address};
   // Kept even if it fails to start: the provider may hold some of its memory by then.
-  auto& peer = peers_[rank] = std::make_unique<Peer>(*fabric_, status_, setup);
+  auto& peer = peers_[rank] = std::make_unique<Peer>(*fabric_, shared_, setup);
   HANSA_RETURN_IF_ERROR(peer->start());
   return peer.get();
 }
@@ -129,9 +130,9 @@ bool Core::read() {
     read_errors();
     return true;
   }
-  if (count < 0 && count != -FI_EAGAIN && status_.ok()) {
-    status_ = Status(Code::kSystem, fmt::format("libfabric's completion queue failed: {}",
-                                                fabric_->text(static_cast<int>(-count))));
+  if (count < 0 && count != -FI_EAGAIN && shared_.status.ok()) {
+    shared_.status = Status(Code::kSystem, fmt::format("libfabric's completion queue failed: {}",
+                                                       fabric_->text(static_cast<int>(-count))));
   }
   for (ssize_t index = 0; index < count; ++index) {
     const fi_cq_msg_entry& entry = entries[static_cast<std::size_t>(index)];
@@ -148,8 +149,8 @@ void Core::read_errors() {
     if (entry.op_context != nullptr) {
       auto& operation = *static_cast<Operation*>(entry.op_context);
       operation.peer->failed(operation, entry);
-    } else if (status_.ok()) {
-      status_ = Status(Code::kSystem, fmt::format("libfabric: {}", fabric_->text(entry)));
+    } else if (shared_.status.ok()) {
+      shared_.status = Status(Code::kSystem, fmt::format("libfabric: {}", fabric_->text(entry)));
     }
     entry = {};
   }
@@ -218,6 +219,7 @@ class LibfabricTransport final : public Transport {
     return std::unique_ptr<Endpoint>(std::make_unique<LibfabricEndpoint>(core_, *found));
   }
   bool poll() noexcept override { return core_->poll(); }
+  bool idle() const noexcept override { return core_->idle(); }
   Status status() const override { return core_->status(); }
 
  private:

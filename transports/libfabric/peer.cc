@@ -35,7 +35,7 @@ Status Peer::start() {
   HANSA_RETURN_IF_ERROR(allocate());
   for (ReceiveRing& ring : receives_) {
     post_receives(ring);
-    if (broken_) return status_;
+    if (broken_) return shared_.status;
     // Their number was asked for when the fabric was opened, so this is not a refusal that passes.
     if (ring.posted != ring.slots.count()) {
       return Status(Code::kSystem,
@@ -145,6 +145,7 @@ bool Peer::post_sends(std::uint16_t lane) {
     if (!accepted(fabric_.send(message, region_.get(), setup_.address, tag(setup_.self, lane, ring.posted),
                                &operation)))
       break;
+    ++shared_.in_flight;
     back.told = back.posted;
     ++ring.posted;
   }
@@ -197,6 +198,7 @@ bool Peer::post_credit() {
     return false;
   }
   operation.busy = true;
+  ++shared_.in_flight;
   ++ring.posted;
   for (std::size_t lane = 0; lane < sends_.size(); ++lane) receives_[lane].told = receives_[lane].posted;
   patience_ = 0;
@@ -207,6 +209,7 @@ bool Peer::post_credit() {
 void Peer::completed(Operation& operation, std::size_t message_bytes) {
   if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) {
     operation.busy = false;
+    --shared_.in_flight;
     return;
   }
   talked_ = true;
@@ -245,6 +248,7 @@ void Peer::raise_limit(std::uint16_t lane, std::uint32_t limit) {
 
 void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   operation.busy = false;
+  if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) --shared_.in_flight;
   // Credit that comes too late for a peer that has left is no failure of ours.
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
   if (operation.purpose == Purpose::kCreditSend || gone_) return;
@@ -253,7 +257,8 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
 
 void Peer::give_up(Code code, std::string_view text) {
   broken_ = true;
-  if (status_.ok()) status_ = Status(code, fmt::format("libfabric, rank {}: {}", setup_.rank, text));
+  if (shared_.status.ok())
+    shared_.status = Status(code, fmt::format("libfabric, rank {}: {}", setup_.rank, text));
 }
 
 bool Peer::pending() const {

@@ -31,6 +31,12 @@ constexpr std::size_t receives_per_peer(std::uint16_t lanes, std::uint32_t slots
   return lanes * slots + credit_receives(lanes, slots);
 }
 
+// What the peers of one transport have in common.
+struct Shared {
+  Status status;              // the first failure of any message
+  std::size_t in_flight = 0;  // sends that the provider has not completed
+};
+
 struct PeerSetup {
   Rank self = 0, rank = 0;
   std::uint16_t lanes = 1;
@@ -43,9 +49,8 @@ struct PeerSetup {
 // closed.
 class Peer {
  public:
-  // The first failure of any message goes to `status`.
-  Peer(Fabric& fabric, Status& status, const PeerSetup& setup)
-      : fabric_(fabric), status_(status), setup_(setup), memory_(nullptr, nullptr) {}
+  Peer(Fabric& fabric, Shared& shared, const PeerSetup& setup)
+      : fabric_(fabric), shared_(shared), setup_(setup), memory_(nullptr, nullptr) {}
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
 
@@ -91,7 +96,7 @@ class Peer {
   void give_up(Code code, std::string_view text);
 
   Fabric& fabric_;
-  Status& status_;
+  Shared& shared_;
   PeerSetup setup_;
   std::unique_ptr<std::byte, void (*)(std::byte*)> memory_;
   Owned<fid_mr> region_;
