@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
 #include "tests/contract/rank_group.hpp"
@@ -57,8 +57,8 @@ inline bool check(const Arrival& arrival, const Label& label, std::size_t bytes)
   EXPECT_EQ(arrival.bytes, bytes) << "message " << label.number << " from " << label.from;
   EXPECT_EQ(arrival.stamp, stamp_of(label)) << "message " << label.number << " from " << label.from;
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arrival.data) % 8, 0u);
-  const bool equal =
-      arrival.bytes == bytes && std::memcmp(arrival.data, content(label, bytes).data(), bytes) == 0;
+  const auto expected = content(label, bytes);
+  const bool equal = arrival.bytes == bytes && std::equal(expected.begin(), expected.end(), arrival.data);
   EXPECT_TRUE(equal) << "content of message " << label.number << " from " << label.from << " lane "
                      << label.lane;
   return equal && arrival.stamp == stamp_of(label);

@@ -9,6 +9,8 @@ std::size_t as_size(int value) { return static_cast<std::size_t>(value); }
 
 // What rank `from` sends to rank `to` in alltoallv, and (with itself) what it brings to the others: some
 // nothing, some more than others.
+constexpr std::size_t kGap = 1;  // between blocks where displacements say so
+
 std::size_t uneven(std::size_t count, int from, int to) {
   return count * as_size((from + 2 * to) % 3) + as_size(from % 2);
 }
@@ -62,7 +64,6 @@ void Side::lay_out() {
 }
 
 void Side::lay_out_uneven() {
-  constexpr std::size_t kGap = 1;  // between blocks where displacements say so
   std::size_t sent = 0, received = 0;
   for (int peer = 0; peer < ranks; ++peer) {
     const bool exchange = what.kind == Kind::kAllToAllV;
@@ -72,6 +73,9 @@ void Side::lay_out_uneven() {
     receive_offsets.push_back(received);
     sent += send_counts.back() + (exchange ? kGap : 0);
     received += receive_counts.back() + kGap;
+    std::size_t before = 0;
+    for (int to = 0; exchange && to < rank; ++to) before += uneven(what.count, peer, to) + kGap;
+    offsets_at_peers_.push_back(before);
   }
   const std::size_t self = as_size(rank);
   input = sent, output = received;
@@ -115,8 +119,7 @@ Origin Side::origin(std::size_t i) const {
   const std::size_t within = i - receive_offsets[as_size(peer)];
   if (within >= receive_counts[as_size(peer)]) return nowhere;
   if (what.kind == Kind::kAllGatherV) return {From::kRank, peer, within};
-  const Side theirs(what, Place{.rank = peer, .ranks = ranks});
-  return {From::kRank, peer, theirs.send_offsets[self] + within};
+  return {From::kRank, peer, offsets_at_peers_[as_size(peer)] + within};
 }
 
 ncclResult_t Side::call(const void* in, void* out, ncclRedOp_t op, ncclComm_t comm,

@@ -64,6 +64,8 @@ struct Side {
  private:
   void lay_out();
   void lay_out_uneven();
+
+  std::vector<std::size_t> offsets_at_peers_;  // of what each sends to this rank, in its input
 };
 
 }  // namespace hansa::test

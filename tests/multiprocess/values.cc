@@ -92,6 +92,24 @@ std::uint64_t float_bits(const Type& type, std::int64_t value) {
          mantissa;
 }
 
+// As the machine stores them, lowest first: all that Hansa runs on does so. At once, for speed.
+void write_low_bytes(const Type& type, std::uint64_t bits, std::byte* to) {
+  static_assert(std::endian::native == std::endian::little);
+  switch (type.size) {
+    case 1:
+      std::memcpy(to, &bits, 1);
+      break;
+    case 2:
+      std::memcpy(to, &bits, 2);
+      break;
+    case 4:
+      std::memcpy(to, &bits, 4);
+      break;
+    default:
+      std::memcpy(to, &bits, 8);
+  }
+}
+
 }  // namespace
 
 std::span<const Type> types() { return kTypes; }
@@ -106,13 +124,13 @@ ncclRedOp_t builtin(Op op) { return static_cast<ncclRedOp_t>(op); }
 
 void encode(const Type& type, std::int64_t value, std::byte* to) {
   const std::uint64_t bits = type.is_float() ? float_bits(type, value) : static_cast<std::uint64_t>(value);
-  for (std::size_t i = 0; i < type.size; ++i) to[i] = static_cast<std::byte>(bits >> (8 * i));
+  write_low_bytes(type, bits, to);
 }
 
 void write_input(const Type& type, Op op, int rank, int ranks, std::size_t i, std::byte* to) {
   if (op != Op::kMove) return encode(type, contribution(type, op, rank, ranks, i), to);
   const std::uint64_t bits = mix(i * 64 + static_cast<std::uint64_t>(rank) + 17);
-  for (std::size_t k = 0; k < type.size; ++k) to[k] = static_cast<std::byte>(bits >> (8 * k));
+  write_low_bytes(type, bits, to);
 }
 
 void write_reduced(const Type& type, Op op, int ranks, std::size_t i, std::byte* to) {
