@@ -25,6 +25,8 @@ class Trial {
   }
   void write_expected(std::size_t i, std::byte* to) const;
   bool complain(const char* what, std::size_t i, const std::byte* got, const std::byte* wanted) const;
+  template <class Write>
+  bool equal(const char* what, std::size_t offset, std::size_t count, const Write& write) const;
   bool guarded(std::size_t from, std::size_t to) const;
 
   Side side_;
