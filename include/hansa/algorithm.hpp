@@ -16,6 +16,8 @@ struct Query {
   Rank ranks = 1;
   Rank root = 0;            // meaningful where rooted(collective)
   std::uint32_t radix = 2;  // of trees, exchanges and Bruck; 2..8
+
+  bool operator==(const Query&) const = default;
 };
 
 struct Algorithm {

@@ -22,7 +22,7 @@ constexpr std::size_t kRequestBytes = kTokenBytes + sizeof(std::uint64_t);
 constexpr std::size_t kMostClients = 256;  // that have not sent their request yet
 constexpr std::chrono::milliseconds kRequestDeadline{2000}, kAcceptPause{50};
 
-enum class Answer : std::uint8_t { kFollows = 1, kUnknownKey = 2 };
+enum class Answer : std::uint8_t { kFollows = 1, kUnknownKey = 2, kExhausted = 3 };
 
 std::string name_of(BytesView address) { return "hansa-fd-" + hexadecimal(address.first(kNameBytes)); }
 
@@ -43,6 +43,8 @@ void send_answer(int to, Answer answer, int fd) {
   }
   ::sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT);  // one byte into an empty socket never waits
 }
+
+Descriptor spare_descriptor() { return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 }  // namespace
 
@@ -88,8 +90,9 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
       Descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!fd.open()) {
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno != EAGAIN) pause();
-        return;
+        if (errno == EAGAIN) return;
+        if (errno == EMFILE && turn_away()) continue;
+        return pause();
       }
       if (!identify_peer(fd.get()).same_user) continue;
       if (clients_.size() >= kMostClients) drop(clients_.begin()->first);
@@ -97,7 +100,18 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
     }
   }
 
-  // Out of descriptors: the queue stays readable, so look again later instead of spinning.
+  // Without descriptors the one kept back serves to say so: who waits learns why at once.
+  bool turn_away() {
+    spare_ = Descriptor();
+    Descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (fd.open()) send_answer(fd.get(), Answer::kExhausted, -1);
+    const bool answered = fd.open();
+    fd = Descriptor();
+    spare_ = spare_descriptor();
+    return answered;
+  }
+
+  // The system is out of descriptors: the queue stays readable, so look again later instead of spinning.
   void pause() {
     loop_->modify(watch_, 0);
     resume_ = loop_->after(kAcceptPause,
@@ -145,6 +159,7 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
 
   EventLoop* const loop_;
   Descriptor listener_;
+  Descriptor spare_ = spare_descriptor();
   std::byte token_[kTokenBytes];
   EventLoop::Token watch_ = 0, resume_ = 0;
   std::uint64_t next_client_ = 0;
@@ -222,6 +237,8 @@ Result<Descriptor> receive_answer(int from, std::uint64_t key, std::chrono::mill
     std::memcpy(&received, CMSG_DATA(header), sizeof received);
     fd = Descriptor(received);
   }
+  if (got > 0 && answer == Answer::kExhausted)
+    return refused(key, "it is out of descriptors; raise RLIMIT_NOFILE (ulimit -n) there");
   if (got <= 0) return refused(key, "it closed the connection (its token differs, or it has ended)");
   if (answer == Answer::kUnknownKey) return refused(key, "it offers none under that key");
   if (message.msg_flags & MSG_CTRUNC) return system_error("cannot receive a descriptor", EMFILE);

@@ -85,6 +85,9 @@ Status Communicator::connect_peers() {
     options.lanes = 2 * kReturnLanes;
     options.communicator = session_->number();
     options.memory = &host_memory();
+    // A peer that does not answer is to be blamed before all others lose their patience with this rank.
+    options.patience = std::min(
+        options.patience, std::chrono::milliseconds(static_cast<std::int64_t>(config().init_timeout * 250)));
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, config().transport));
     endpoints = connections_->endpoints();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));

@@ -75,15 +75,27 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
 Result<Execution*> PlanCache::collective_plan(const Request& request, std::size_t bytes, bool premultiplied) {
   const bool direct = reach_.direct && !premultiplied;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2};
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, bytes, direct, wish_));
-  for (const Entry& entry : entries_)
-    if (entry.algorithm == algorithm && entry.root == query.root && entry.direct == direct)
-      return entry.execution.get();
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose_again(query, bytes, direct));
+  const Recipe recipe{algorithm, query.root, direct};
+  if (Execution* found = collectives_.find(recipe)) return found;
   query.collective = algorithm->collective;
-  entries_.push_back(
-      {algorithm, query.root, direct,
-       std::make_unique<Execution>(make_plan(*algorithm, query, direct), endpoints_, combine_, poll_)});
-  return entries_.back().execution.get();
+  return collectives_.put(recipe, execution_of(make_plan(*algorithm, query, direct)));
+}
+
+Result<const Algorithm*> PlanCache::choose_again(const Query& query, std::size_t bytes, bool direct) {
+  const std::size_t place = (bytes ^ bytes >> 7 ^ static_cast<std::size_t>(query.collective) * 5 ^
+                             static_cast<std::size_t>(query.root) * 11) %
+                            remembered_.size();
+  Remembered& known = remembered_[place];
+  if (known.algorithm && known.query == query && known.bytes == bytes && known.direct == direct)
+    return known.algorithm;
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, bytes, direct, wish_));
+  known = {query, bytes, direct, algorithm};
+  return algorithm;
+}
+
+std::unique_ptr<Execution> PlanCache::execution_of(Plan plan) const {
+  return std::make_unique<Execution>(std::move(plan), endpoints_, combine_, poll_, workspace_);
 }
 
 BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
@@ -163,11 +175,7 @@ Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
 }
 
 Result<Execution*> PlanCache::message_plan(const std::vector<PointToPoint>& messages) {
-  const auto same = [](const PointToPoint& m, const std::pair<bool, Rank>& p) {
-    return m.send == p.first && m.peer == p.second;
-  };
-  if (messages_ && std::equal(messages.begin(), messages.end(), pattern_.begin(), pattern_.end(), same))
-    return messages_.get();
+  if (Execution* found = messages_.find(messages)) return found;
   // A message to this rank itself is a copy: its n-th send meets its n-th receive.
   std::vector<std::uint32_t> own_sends, own_receives;
   Builder builder(ranks_, static_cast<std::uint32_t>(messages.size()));
@@ -187,11 +195,17 @@ Result<Execution*> PlanCache::message_plan(const std::vector<PointToPoint>& mess
   for (std::size_t k = 0; k < own_sends.size(); ++k)
     builder.combine({input(block(own_sends[k]))}, {output(block(own_receives[k]))});
   builder.end_repeat();
-  messages_ = std::make_unique<Execution>(lower(std::move(builder).build(), {ChunkOrder::kStepMajor, 1}),
-                                          endpoints_, combine_, poll_);
-  pattern_.clear();
-  for (const PointToPoint& message : messages) pattern_.emplace_back(message.send, message.peer);
-  return messages_.get();
+  Pattern pattern;
+  for (const PointToPoint& message : messages) pattern.sends.emplace_back(message.send, message.peer);
+  return messages_.put(std::move(pattern),
+                       execution_of(lower(std::move(builder).build(), {ChunkOrder::kStepMajor, 1})));
+}
+
+bool PlanCache::Pattern::operator==(const std::vector<PointToPoint>& messages) const {
+  return std::equal(sends.begin(), sends.end(), messages.begin(), messages.end(),
+                    [](const std::pair<bool, Rank>& mine, const PointToPoint& asked) {
+                      return mine.first == asked.send && mine.second == asked.peer;
+                    });
 }
 
 Status PlanCache::check_own_messages(const std::vector<PointToPoint>& messages) const {

@@ -1,6 +1,7 @@
 // Plans of one communicator, made once and reused: what a call becomes before it can run.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "core/operation.hpp"
+#include "core/plan_shelf.hpp"
 #include "executor/execution.hpp"
 #include "hansa/algorithm.hpp"
 #include "hansa/status.hpp"
@@ -32,19 +34,34 @@ class PlanCache {
   Status start(Operation& operation, std::uint32_t number);
 
  private:
-  struct Entry {
+  // What a collective's plan is made of.
+  struct Recipe {
     const Algorithm* algorithm;
     Rank root;
     bool direct;
-    std::unique_ptr<Execution> execution;
+    bool operator==(const Recipe&) const = default;
+  };
+  // Who a group's messages go to and come from, in order.
+  struct Pattern {
+    std::vector<std::pair<bool, Rank>> sends;  // (send?, peer)
+    bool operator==(const std::vector<PointToPoint>& messages) const;
+  };
+  // The answer to a question that was asked before, so that a repeated call asks nobody.
+  struct Remembered {
+    Query query;
+    std::size_t bytes = 0;
+    bool direct = false;
+    const Algorithm* algorithm = nullptr;
   };
 
   // `premultiplied`: inputs must pass through a combine of their own rank, so nobody may read them in place.
   Result<Execution*> collective_plan(const Request& request, std::size_t bytes, bool premultiplied);
+  Result<const Algorithm*> choose_again(const Query& query, std::size_t bytes, bool direct);
   Result<Execution*> message_plan(const std::vector<PointToPoint>& messages);
   Status start_collective(Operation& operation, std::uint32_t number);
   Status start_messages(Operation& operation);
   Status check_own_messages(const std::vector<PointToPoint>& messages) const;
+  std::unique_ptr<Execution> execution_of(Plan plan) const;
   Plan make_plan(const Algorithm& algorithm, const Query& query, bool direct) const;
   BlockMap map_of(const Request& request, std::uint32_t blocks);
 
@@ -54,10 +71,10 @@ class PlanCache {
   std::string wish_;
   CombineFunction combine_;
   std::function<bool()> poll_;
-  std::vector<Entry> entries_;
-
-  std::vector<std::pair<bool, Rank>> pattern_;  // (send?, peer) of the point-to-point plan made last
-  std::unique_ptr<Execution> messages_;
+  std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
+  std::array<Remembered, 32> remembered_{};
+  PlanShelf<Recipe> collectives_{256};
+  PlanShelf<Pattern> messages_{64};
   std::vector<std::size_t> tables_;  // block tables of the running operation
 };
 

@@ -12,16 +12,13 @@ void DirectMessages::bind(const Plan& plan, std::span<Endpoint* const> endpoint_
   endpoint_of_ = endpoint_of;
   const Schedule& schedule = plan.schedule;
   operands_.resize(plan.channels.size());
-  std::size_t widest = 0;
   for (const Step& step : schedule.steps) {
-    widest = std::max<std::size_t>(widest, std::size_t{step.sources} + step.destinations);
     for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k)
       if (plan.channel_of[k] != kNoChannel) operands_[plan.channel_of[k]].push_back(k);
   }
   remotes_.resize(schedule.operands.size());
   unread_.resize(schedule.steps.size());
   announced_.resize(schedule.steps.size());
-  pieces_.resize(widest * kPiece);
 }
 
 void DirectMessages::start(std::uint32_t number, std::uint32_t stamp) {

@@ -14,10 +14,6 @@ namespace hansa {
 
 class DirectMessages {
  public:
-  // Bytes copied at a time where memory is reached by copies: small enough to stay in the core's own cache
-  // between the copy in, the combine and the copy out.
-  static constexpr std::size_t kPiece = 128 * 1024;
-
   // Memory of a peer, as a running step reaches it.
   struct Remote {
     Descriptor descriptor;
@@ -45,8 +41,6 @@ class DirectMessages {
   std::uint32_t& unread(std::uint32_t step) { return unread_[step]; }
   bool announced(std::uint32_t step) const { return announced_[step]; }
   void set_announced(std::uint32_t step) { announced_[step] = true; }
-  // Memory for one piece of the k-th operand of a step.
-  std::byte* piece(std::size_t k) { return pieces_.data() + k * kPiece; }
 
  private:
   struct Note {
@@ -65,7 +59,6 @@ class DirectMessages {
   std::vector<Remote> remotes_;                       // by operand
   std::vector<std::uint32_t> unread_;                 // by step
   std::vector<bool> announced_;                       // by step
-  std::vector<std::byte> pieces_;
 };
 
 }  // namespace hansa

@@ -16,8 +16,8 @@ std::uint32_t cells(std::size_t bytes, std::size_t slot_bytes) {
 }  // namespace
 
 Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
-                     std::function<bool()> poll)
-    : plan_(std::move(plan)), combine_(combine), poll_(std::move(poll)) {
+                     std::function<bool()> poll, std::shared_ptr<Workspace> workspace)
+    : plan_(std::move(plan)), combine_(combine), poll_(std::move(poll)), workspace_(std::move(workspace)) {
   const Schedule& schedule = plan_.schedule;
   for (const Channel& channel : plan_.channels)
     endpoint_of_.push_back(endpoints[static_cast<std::size_t>(channel.peer)]);
@@ -76,8 +76,7 @@ void Execution::start(const Call& call) {
   element_bytes_ = size_of(call.type);
   const std::size_t longest = std::min(call_.chunk, call.map.max_elements()) * element_bytes_;
   scratch_stride_ = (longest + 63) / 64 * 64;
-  const std::size_t scratch = scratch_stride_ * plan_.schedule.scratch_blocks * plan_.window;
-  if (scratch_.size() < scratch) scratch_.resize(scratch);
+  scratch_ = workspace_->scratch(scratch_stride_ * plan_.schedule.scratch_blocks * plan_.window);
   std::fill(cursors_.begin(), cursors_.end(), Cursor{});
   std::fill(next_.begin(), next_.end(), 0);
   unfinished_.clear();

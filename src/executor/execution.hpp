@@ -10,6 +10,7 @@
 
 #include "executor/direct_messages.hpp"
 #include "executor/operand_cursor.hpp"
+#include "executor/workspace.hpp"
 #include "hansa/block_map.hpp"
 #include "hansa/device.hpp"
 #include "hansa/plan.hpp"
@@ -40,9 +41,9 @@ struct Call {
 class Execution {
  public:
   // `endpoints[r]` reaches rank r; may be null where the plan has no channel to r. All outlive this. `poll`
-  // moves their transports on, for copies that do not end at once.
+  // moves their transports on, for copies that do not end at once. The workspace serves one call at a time.
   Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
-            std::function<bool()> poll);
+            std::function<bool()> poll, std::shared_ptr<Workspace> workspace);
 
   // Begins a call. The previous one must be done or abandoned.
   void start(const Call& call);
@@ -97,6 +98,7 @@ class Execution {
   Plan plan_;
   CombineFunction combine_;
   std::function<bool()> poll_;
+  std::shared_ptr<Workspace> workspace_;
   std::vector<Endpoint*> endpoint_of_;      // by channel
   std::vector<std::uint32_t> position_of_;  // by operand: place in its channel's list
   std::vector<std::uint32_t> measure_of_;   // by step: the operand that tells its blocks' lengths
@@ -108,7 +110,7 @@ class Execution {
   std::vector<std::uint32_t> next_, chunks_;  // by step: chunk to run next, how many there are
   std::vector<std::uint32_t> unfinished_;     // steps, in list order
   std::uint32_t slowest_ = 0;                 // the least of next_ over unfinished steps
-  std::vector<std::byte> scratch_;
+  std::byte* scratch_ = nullptr;
   DirectMessages direct_;
   Status failure_;
 

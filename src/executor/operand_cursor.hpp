@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "executor/direct_messages.hpp"
+#include "executor/workspace.hpp"
 #include "hansa/transport.hpp"
 
 namespace hansa {
@@ -49,9 +49,7 @@ class OperandCursor {
   std::byte* data() const noexcept { return at_; }
   // How many of the next `bytes` lie together.
   std::size_t together(std::size_t bytes) const noexcept {
-    return is_message()  ? std::min(bytes, left_)
-           : is_copied() ? std::min(bytes, DirectMessages::kPiece)
-                         : bytes;
+    return is_message() ? std::min(bytes, left_) : is_copied() ? std::min(bytes, Workspace::kPiece) : bytes;
   }
   void skip(std::size_t bytes) noexcept {
     offset_ += bytes;

@@ -37,7 +37,7 @@ void Execution::place(const Step& step, std::uint32_t block, std::uint32_t chunk
     if (operand.place == Place::kScratch) {
       const std::uint32_t slot = nth_id(operand.blocks, block, schedule.scratch_blocks) +
                                  chunk % plan_.window * schedule.scratch_blocks;
-      walk_[k].place_at(scratch_.data() + slot * scratch_stride_);
+      walk_[k].place_at(scratch_ + slot * scratch_stride_);
       continue;
     }
     // As numbers: in a group of messages the offsets are addresses, and the base is null.
@@ -62,13 +62,14 @@ Status Execution::wait(const Completion& completion, Rank peer) {
 // pieces that stay in the cache between.
 void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t bytes) {
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
+  std::byte* const pieces = plan_.direct ? workspace_->pieces(count) : nullptr;
   std::size_t taken = 0;
   for (std::uint32_t k = 0; k < count; ++k) {
     const std::uint32_t operand = step.operands + k;
     const bool source = k < step.sources;
     std::byte* at = walk_[k].data();
     if (walk_[k].is_copied()) {
-      at = direct_.piece(k);
+      at = pieces + k * Workspace::kPiece;
       if (source) {
         const Rank peer = plan_.schedule.operands[operand].peer;
         Completion done;
@@ -90,7 +91,7 @@ void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t 
     const std::uint32_t operand = step.operands + k;
     Completion done;
     endpoint_of_[plan_.channel_of[operand]]->put(direct_.remote(operand).descriptor, walk_[k].offset(),
-                                                 {direct_.piece(k), bytes}, done);
+                                                 {pieces + k * Workspace::kPiece, bytes}, done);
     if (Status status = wait(done, plan_.schedule.operands[operand].peer); !status.ok()) failure_ = status;
   }
   for (std::uint32_t k = 0; k < count; ++k) walk_[k].skip(bytes);

@@ -1,6 +1,8 @@
 // The part of the transport contract about memory reached without a slot.
 #pragma once
 
+#include <cstring>
+
 #include "tests/contract/contract_fixture.hpp"
 
 namespace hansa::test {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <thread>
 
@@ -88,6 +89,38 @@ TEST(FdExchange, TellsTheLimitWhenThisProcessMayOpenNoMore) {
   ASSERT_FALSE(fetched.ok());
   EXPECT_EQ(Code::kSystem, fetched.status().code());
   EXPECT_NE(std::string::npos, fetched.status().message().find("RLIMIT_NOFILE")) << fetched.status().c_str();
+}
+
+TEST(FdExchange, AProviderWithoutDescriptorsSaysSoAtOnce) {
+  int told[2], end[2];
+  ASSERT_EQ(0, pipe(told));
+  ASSERT_EQ(0, pipe(end));
+  const pid_t child = fork();
+  if (child == 0) {
+    close(end[1]);
+    auto provider = FdProvider::create();
+    if (!provider.ok() || !provider.value()->offer(1, memory_with("one").get()).ok()) _exit(1);
+    while (dup(0) >= 0 || errno != EMFILE) {
+      rlimit few{64, 64};
+      setrlimit(RLIMIT_NOFILE, &few);
+    }
+    const FdAddress address = provider.value()->address();
+    char byte;
+    const bool asked = write(told[1], address.data(), address.size()) == static_cast<ssize_t>(address.size());
+    _exit(asked && read(end[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  FdAddress address;
+  EXPECT_EQ(static_cast<ssize_t>(address.size()), read(told[0], address.data(), address.size()));
+  for (int round = 0; round < 2; ++round) {
+    const auto fetched = fetch_fd(address, 1, milliseconds(60'000));
+    EXPECT_NE(std::string_view::npos, fetched.status().message().find("out of descriptors"))
+        << fetched.status().c_str();
+  }
+  close(end[1]);
+  int status = -1;
+  EXPECT_EQ(child, waitpid(child, &status, 0));
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  for (const int fd : {told[0], told[1], end[0]}) close(fd);
 }
 
 TEST(FdExchange, PassesBetweenProcessesAndSurvivesAForkedChild) {

@@ -57,7 +57,6 @@ TEST(Limits, OpenFiles) {
   }
   EXPECT_TRUE(refused);
 }
-#endif
 
 TEST(Limits, OpenFilesWhenTheIdIsMade) {
   Processes processes(1, [](int, const ncclUniqueId&, Report& report, Processes::Shared&) {
@@ -101,6 +100,7 @@ TEST(Limits, AddressSpace) {
   }
   EXPECT_TRUE(refused);
 }
+#endif
 
 // Nothing that this library does on a host needs locked memory.
 TEST(Limits, LockedMemory) {

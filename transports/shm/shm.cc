@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint64_t kMagic = 0x316d68732d61736eu;
 constexpr std::uint64_t kInboxKey = 0;  // allocations count from 1
-constexpr std::chrono::milliseconds kFetchDeadline{5000};
 
 // Only ranks that run the same build meet, so the struct itself travels.
 struct Address {
@@ -36,8 +35,8 @@ ProcessRegistry<Inbox>& inboxes() {
 
 class ShmTransport final : public Transport {
  public:
-  ShmTransport(const Address& address, std::shared_ptr<Local> local)
-      : address_(address), local_(std::move(local)) {
+  ShmTransport(const Address& address, std::shared_ptr<Local> local, std::chrono::milliseconds patience)
+      : address_(address), local_(std::move(local)), patience_(patience) {
     local_->beacon = random_u64();
     address_.beacon = {process_identity(), getpid(), reinterpret_cast<std::uintptr_t>(&local_->beacon),
                        local_->beacon};
@@ -87,13 +86,14 @@ class ShmTransport final : public Transport {
       HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
       return std::shared_ptr<std::byte>(std::move(inbox), region);
     }
-    auto fetched = control::fetch_fd(theirs.fds, kInboxKey, kFetchDeadline);
+    auto fetched = control::fetch_fd(theirs.fds, kInboxKey, patience_);
     if (!fetched.ok()) return Status(Code::kUnsupported, std::string(fetched.status().message()));
     return map_region(fetched.value().get(), address_.layout, address_.rank);
   }
 
   Address address_;
   std::shared_ptr<Local> local_;
+  std::chrono::milliseconds patience_;
   Capabilities capabilities_;
 };
 
@@ -125,7 +125,8 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   auto& fds = *provider;
   auto local = std::make_shared<shm::Local>(
       shm::Local{std::move(provider), std::move(inbox), shm::OwnMemory(options.memory, fds), 0, {}});
-  return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local)));
+  return std::unique_ptr<Transport>(
+      std::make_unique<shm::ShmTransport>(address, std::move(local), options.patience));
 }
 
 }  // namespace hansa

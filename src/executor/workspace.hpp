@@ -1,0 +1,44 @@
+// Memory that executions work in, one at a time: what they need is asked for when a call starts, grows to the
+// largest need so far and stays.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace hansa {
+
+class Workspace {
+ public:
+  // Bytes copied at a time where memory is reached by copies: small enough to stay in the core's own cache
+  // between the copy in, the combine and the copy out.
+  static constexpr std::size_t kPiece = 128 * 1024;
+
+  // At least so many bytes, of any content, aligned to cache lines.
+  std::byte* scratch(std::size_t bytes) { return scratch_.at_least(bytes); }
+  // Room for a piece of each of so many operands.
+  std::byte* pieces(std::size_t operands) { return pieces_.at_least(operands * kPiece); }
+
+ private:
+  class Area {
+   public:
+    std::byte* at_least(std::size_t bytes) {
+      if (bytes > bytes_) {
+        memory_.reset();
+        memory_.reset(static_cast<std::byte*>(::operator new(bytes, kLine)));
+        bytes_ = bytes;
+      }
+      return memory_.get();
+    }
+
+   private:
+    static constexpr std::align_val_t kLine{64};
+    struct Free {
+      void operator()(std::byte* memory) const { ::operator delete(memory, kLine); }
+    };
+    std::unique_ptr<std::byte, Free> memory_;
+    std::size_t bytes_ = 0;
+  };
+  Area scratch_, pieces_;
+};
+
+}  // namespace hansa
