@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 #include <optional>
 
@@ -32,7 +31,7 @@ bool parse_seconds(std::string_view text, double& into) {
   double seconds = 0;
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, seconds);
-  if (error != std::errc() || at != end || !std::isfinite(seconds) || seconds < 0) return false;
+  if (error != std::errc() || at != end || !(seconds >= 0 && seconds <= 1e9)) return false;
   into = seconds;
   return true;
 }
@@ -67,7 +66,7 @@ bool keep(std::string_view text, std::string& into) {
 }
 
 constexpr const char* kLevels = "NONE, WARN, INFO or TRACE";
-constexpr const char* kSeconds = "a number of seconds, 0 or more";
+constexpr const char* kSeconds = "a number of seconds, from 0 to 1e9";
 
 // Later rows win over earlier ones: a name of ours stands after the foreign one it replaces.
 constexpr Setting kSettings[] = {

@@ -265,7 +265,9 @@ Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::m
     std::byte request[kRequestBytes];
     std::memcpy(request, address.data() + kNameBytes, kTokenBytes);
     std::memcpy(request + kTokenBytes, &key, sizeof key);
-    if (::send(fd, request, sizeof request, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request)) {
+    // Who hung up already has said why.
+    if (::send(fd, request, sizeof request, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request) &&
+        errno != EPIPE && errno != ECONNRESET) {
       return system_error("cannot ask another process for a descriptor", errno);
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - EventLoop::Clock::now());

@@ -49,31 +49,41 @@ Result<Connections> Connections::open(Session& session, const TransportOptions& 
   return all;
 }
 
-Status Connections::exchange_addresses(Session& session) {
-  // One blob a rank: for every row of the table 2 bytes of length, then the address (length 0: not opened).
-  std::vector<std::byte> mine;
-  for (const Opened& row : opened_) {
-    const auto address = row.transport ? row.transport->address() : std::vector<std::byte>();
-    mine.push_back(static_cast<std::byte>(address.size() & 0xff));
-    mine.push_back(static_cast<std::byte>(address.size() >> 8));
-    mine.insert(mine.end(), address.begin(), address.end());
+std::vector<std::byte> encode_addresses(const std::vector<std::vector<std::byte>>& rows) {
+  std::vector<std::byte> bytes;
+  for (const auto& address : rows) {
+    bytes.push_back(static_cast<std::byte>(address.size() & 0xff));
+    bytes.push_back(static_cast<std::byte>(address.size() >> 8));
+    bytes.insert(bytes.end(), address.begin(), address.end());
   }
-  HANSA_ASSIGN_OR_RETURN(const auto everyone, session.allgather(mine));
+  return bytes;
+}
+
+Result<std::vector<std::vector<std::byte>>> parse_addresses(BytesView bytes, std::size_t rows) {
+  std::vector<std::vector<std::byte>> parsed;
+  while (bytes.size() >= 2) {
+    const std::size_t length = std::to_integer<std::size_t>(bytes[0]) | std::to_integer<std::size_t>(bytes[1])
+                                                                            << 8;
+    bytes = bytes.subspan(2);
+    if (length > bytes.size()) break;
+    parsed.emplace_back(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
+    bytes = bytes.subspan(length);
+  }
+  if (!bytes.empty() || parsed.size() != rows)
+    return Status(Code::kInvalidUsage,
+                  "it knows other transports than this rank: all ranks must load the same build");
+  return parsed;
+}
+
+Status Connections::exchange_addresses(Session& session) {
+  std::vector<std::vector<std::byte>> mine;
+  for (const Opened& row : opened_)
+    mine.push_back(row.transport ? row.transport->address() : std::vector<std::byte>());
+  HANSA_ASSIGN_OR_RETURN(const auto everyone, session.allgather(encode_addresses(mine)));
   for (std::size_t rank = 0; rank < everyone.size(); ++rank) {
-    BytesView blob = everyone[rank];
-    auto& rows = address_.emplace_back();
-    while (blob.size() >= 2 && rows.size() < opened_.size()) {
-      const std::size_t length = std::to_integer<std::size_t>(blob[0]) | std::to_integer<std::size_t>(blob[1])
-                                                                             << 8;
-      if (blob.size() < 2 + length) break;
-      rows.emplace_back(blob.begin() + 2, blob.begin() + 2 + static_cast<std::ptrdiff_t>(length));
-      blob = blob.subspan(2 + length);
-    }
-    if (rows.size() != opened_.size())
-      return Status(
-          Code::kInvalidUsage,
-          fmt::format("rank {} knows other transports than this rank: all ranks must load the same build",
-                      rank));
+    auto rows = parse_addresses(everyone[rank], opened_.size());
+    if (!rows.ok()) return rows.status().within(fmt::format("rank {}", rank));
+    address_.push_back(std::move(rows).value());
   }
   return {};
 }

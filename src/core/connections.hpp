@@ -13,6 +13,11 @@
 
 namespace hansa {
 
+// What a rank tells the others: its address over each transport of the table, empty where it has none. Bytes
+// that encode_addresses() would not have made for so many rows are kInvalidUsage.
+std::vector<std::byte> encode_addresses(const std::vector<std::vector<std::byte>>& rows);
+Result<std::vector<std::vector<std::byte>>> parse_addresses(BytesView bytes, std::size_t rows);
+
 class Connections {
  public:
   // Collective over the session. Opens every transport that works here (or only `forced`, comma-separated

@@ -3,19 +3,20 @@
 #include "transports/inproc/inproc.hpp"
 
 namespace hansa::test {
+namespace {
 
 template <std::uint64_t kSeed>
-struct Delaying {
-  static constexpr RunAs kRunAs = RunAs::kThreads;
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, {256, 4}));
-    const std::uint64_t seed = kSeed * 64 + static_cast<std::uint64_t>(options.rank);
-    return delaying_transport(std::move(inner), options.lanes, seed);
-  }
-  static std::unique_ptr<Memory> memory() { return nullptr; }
-};
+Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
+  HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, {256, 4}));
+  const std::uint64_t seed = kSeed * 64 + static_cast<std::uint64_t>(options.rank);
+  return delaying_transport(std::move(inner), options.lanes, seed);
+}
 
-using Seeds = testing::Types<Delaying<1>, Delaying<2>, Delaying<3>>;
-INSTANTIATE_TYPED_TEST_SUITE_P(Delaying, TransportContract, Seeds);
+INSTANTIATE_TEST_SUITE_P(Delaying, TransportContract,
+                         testing::Values(TransportCase{"Seed1", RunAs::kThreads, open<1>},
+                                         TransportCase{"Seed2", RunAs::kThreads, open<2>},
+                                         TransportCase{"Seed3", RunAs::kThreads, open<3>}),
+                         case_name);
 
+}  // namespace
 }  // namespace hansa::test

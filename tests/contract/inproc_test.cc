@@ -3,23 +3,18 @@
 #include "tests/contract/transport_contract.hpp"
 
 namespace hansa::test {
+namespace {
 
-struct Inproc {
-  static constexpr RunAs kRunAs = RunAs::kThreads;
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_inproc(options);
-  }
-  static std::unique_ptr<Memory> memory() { return nullptr; }
-};
-
+Result<std::unique_ptr<Transport>> open(const TransportOptions& options) { return open_inproc(options); }
 // Two slots of one line: every message wraps or waits.
-struct InprocSmall : Inproc {
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_inproc(options, {64, 2});
-  }
-};
+Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
+  return open_inproc(options, {64, 2});
+}
 
-INSTANTIATE_TYPED_TEST_SUITE_P(Inproc, TransportContract, Inproc);
-INSTANTIATE_TYPED_TEST_SUITE_P(InprocSmall, TransportContract, InprocSmall);
+INSTANTIATE_TEST_SUITE_P(Inproc, TransportContract,
+                         testing::Values(TransportCase{"Threads", RunAs::kThreads, open},
+                                         TransportCase{"Small", RunAs::kThreads, open_small}),
+                         case_name);
 
+}  // namespace
 }  // namespace hansa::test

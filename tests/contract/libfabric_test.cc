@@ -13,39 +13,26 @@
 #include "transports/libfabric/address.hpp"
 
 namespace hansa::test {
-
-struct Libfabric {
-  static constexpr RunAs kRunAs = RunAs::kThreads;
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_libfabric(options);
-  }
-  static std::unique_ptr<Memory> memory() { return nullptr; }
-};
-
-// Two slots of one line: every message wraps or waits for credit.
-struct LibfabricSmall : Libfabric {
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_libfabric(options, {64, 2});
-  }
-};
-
-// Slots beyond what the provider sends eagerly: by its rendezvous, whose messages may complete out of order.
-struct LibfabricRendezvous : Libfabric {
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_libfabric(options, {64 * 1024, 4});
-  }
-};
-
-struct LibfabricProcesses : Libfabric {
-  static constexpr RunAs kRunAs = RunAs::kProcesses;
-};
-
-INSTANTIATE_TYPED_TEST_SUITE_P(Libfabric, TransportContract, Libfabric);
-INSTANTIATE_TYPED_TEST_SUITE_P(LibfabricSmall, TransportContract, LibfabricSmall);
-INSTANTIATE_TYPED_TEST_SUITE_P(LibfabricRendezvous, TransportContract, LibfabricRendezvous);
-INSTANTIATE_TYPED_TEST_SUITE_P(LibfabricProcesses, TransportContract, LibfabricProcesses);
-
 namespace {
+
+Result<std::unique_ptr<Transport>> open_plain(const TransportOptions& options) {
+  return open_libfabric(options);
+}
+// Two slots of one line: every message wraps or waits for credit.
+Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
+  return open_libfabric(options, {64, 2});
+}
+// Slots beyond what the provider sends eagerly: by its rendezvous, whose messages may complete out of order.
+Result<std::unique_ptr<Transport>> open_rendezvous(const TransportOptions& options) {
+  return open_libfabric(options, {64 * 1024, 4});
+}
+
+INSTANTIATE_TEST_SUITE_P(Libfabric, TransportContract,
+                         testing::Values(TransportCase{"Threads", RunAs::kThreads, open_plain},
+                                         TransportCase{"Small", RunAs::kThreads, open_small},
+                                         TransportCase{"Rendezvous", RunAs::kThreads, open_rendezvous},
+                                         TransportCase{"Processes", RunAs::kProcesses, open_plain}),
+                         case_name);
 
 std::unique_ptr<Transport> open_alone(std::string_view interface = {}) {
   auto opened = open_libfabric({.communicator = 3, .interface = interface});

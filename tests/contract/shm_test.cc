@@ -5,37 +5,27 @@
 #include "tests/support/delaying_transport.hpp"
 
 namespace hansa::test {
+namespace {
 
-struct ShmThreads {
-  static constexpr RunAs kRunAs = RunAs::kThreads;
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_shm(options);
-  }
-  static std::unique_ptr<Memory> memory() { return std::make_unique<HostMemory>(); }
-};
-struct ShmProcesses : ShmThreads {
-  static constexpr RunAs kRunAs = RunAs::kProcesses;
-};
+Result<std::unique_ptr<Transport>> open(const TransportOptions& options) { return open_shm(options); }
 // Two slots of one line: every message wraps or waits.
-struct ShmSmallThreads : ShmThreads {
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    return open_shm(options, {64, 2});
-  }
-};
-struct ShmSmallProcesses : ShmSmallThreads {
-  static constexpr RunAs kRunAs = RunAs::kProcesses;
-};
-struct ShmDelayed : ShmThreads {
-  static Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-    HANSA_ASSIGN_OR_RETURN(auto inner, open_shm(options, {128, 4}));
-    return delaying_transport(std::move(inner), options.lanes, static_cast<std::uint64_t>(options.rank) + 77);
-  }
-};
+Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
+  return open_shm(options, {64, 2});
+}
+Result<std::unique_ptr<Transport>> open_delayed(const TransportOptions& options) {
+  HANSA_ASSIGN_OR_RETURN(auto inner, open_shm(options, {128, 4}));
+  return delaying_transport(std::move(inner), options.lanes, static_cast<std::uint64_t>(options.rank) + 77);
+}
+std::unique_ptr<Memory> memory() { return std::make_unique<HostMemory>(); }
 
-INSTANTIATE_TYPED_TEST_SUITE_P(ShmThreads, TransportContract, ShmThreads);
-INSTANTIATE_TYPED_TEST_SUITE_P(ShmProcesses, TransportContract, ShmProcesses);
-INSTANTIATE_TYPED_TEST_SUITE_P(ShmSmallThreads, TransportContract, ShmSmallThreads);
-INSTANTIATE_TYPED_TEST_SUITE_P(ShmSmallProcesses, TransportContract, ShmSmallProcesses);
-INSTANTIATE_TYPED_TEST_SUITE_P(ShmDelayed, TransportContract, ShmDelayed);
+INSTANTIATE_TEST_SUITE_P(Shm, TransportContract,
+                         testing::Values(TransportCase{"Threads", RunAs::kThreads, open, memory},
+                                         TransportCase{"Processes", RunAs::kProcesses, open, memory},
+                                         TransportCase{"SmallThreads", RunAs::kThreads, open_small, memory},
+                                         TransportCase{"SmallProcesses", RunAs::kProcesses, open_small,
+                                                       memory},
+                                         TransportCase{"Delayed", RunAs::kThreads, open_delayed, memory}),
+                         case_name);
 
+}  // namespace
 }  // namespace hansa::test

@@ -1,27 +1,37 @@
 // What every transport promises, as tests. A transport joins with a few lines:
 //
-//   struct MyTransport {
-//     static constexpr RunAs kRunAs = RunAs::kThreads;
-//     static Result<std::unique_ptr<Transport>> open(const TransportOptions& options);
-//     static std::unique_ptr<Memory> memory();   // may return null
-//   };
-//   INSTANTIATE_TYPED_TEST_SUITE_P(Mine, TransportContract, MyTransport);
+//   INSTANTIATE_TEST_SUITE_P(Mine, TransportContract,
+//                            testing::Values(TransportCase{"Threads", RunAs::kThreads, open_mine}),
+//                            case_name);
 //
 // The tests never look at which transport they run over, only at its capabilities.
 #pragma once
 
-#include "tests/contract/direct_contract.hpp"
-#include "tests/contract/message_contract.hpp"
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/contract/messages.hpp"
+#include "tests/contract/rank_group.hpp"
 
 namespace hansa::test {
 
-REGISTER_TYPED_TEST_SUITE_P(TransportContract, CapabilitiesAreSaneAndShared,
-                            CarriesEverySizeInOrderBothWaysAtOnce, ReserveAndPeekRepeatAndLookAhead,
-                            CreditsEndAFloodAndComeBackOneByOne, WhatAnIdleTransportSentNeedsItNoMore,
-                            AFullLaneDoesNotHoldUpAnother, WrapsRoundManyTimes,
-                            EveryRankTalksToEveryRankOnEveryLane, ARankReachesItself,
-                            TwoCommunicatorsDoNotMix, EitherEndMayGoFirst, ConnectRefusesMalformedAddresses,
-                            GetsAndPutsByPieces, MapsWhatItCan, RefusesPiecesOutsideTheDescription,
-                            QuiesceEndsAccess);
+struct TransportCase {
+  const char* name;
+  RunAs as = RunAs::kThreads;
+  OpenTransport open;
+  OpenMemory memory = {};
+};
+
+inline std::string case_name(const testing::TestParamInfo<TransportCase>& info) { return info.param.name; }
+
+class TransportContract : public testing::TestWithParam<TransportCase> {
+ protected:
+  static void run(Rank ranks, std::uint16_t lanes, const std::function<void(TestRank&)>& body) {
+    const TransportCase& what = GetParam();
+    run_ranks({.as = what.as, .ranks = ranks, .lanes = lanes, .open = what.open, .memory = what.memory},
+              body);
+  }
+};
 
 }  // namespace hansa::test

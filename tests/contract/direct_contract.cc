@@ -1,11 +1,10 @@
 // The part of the transport contract about memory reached without a slot.
-#pragma once
-
 #include <cstring>
 
-#include "tests/contract/contract_fixture.hpp"
+#include "tests/contract/transport_contract.hpp"
 
 namespace hansa::test {
+namespace {
 
 // Memory that a peer should be able to reach, and where it comes from.
 struct Reachable {
@@ -39,7 +38,7 @@ class ReachableMemory {
   std::vector<Reachable> kinds_;
 };
 
-inline bool send_descriptor(TestRank& self, Rank peer, BytesView memory) {
+bool send_descriptor(TestRank& self, Rank peer, BytesView memory) {
   const Descriptor descriptor = self.to(peer).describe(memory);
   std::byte* slot = nullptr;
   if (!self.wait([&] { return (slot = self.to(peer).reserve(0, 0)) != nullptr; })) return false;
@@ -48,7 +47,7 @@ inline bool send_descriptor(TestRank& self, Rank peer, BytesView memory) {
   return true;
 }
 
-inline bool receive_descriptor(TestRank& self, Rank peer, Descriptor& descriptor) {
+bool receive_descriptor(TestRank& self, Rank peer, Descriptor& descriptor) {
   Arrival arrival;
   if (!self.wait([&] { return (arrival = self.to(peer).peek(0, 0)).data != nullptr; })) return false;
   EXPECT_EQ(arrival.bytes, sizeof descriptor);
@@ -57,12 +56,12 @@ inline bool receive_descriptor(TestRank& self, Rank peer, Descriptor& descriptor
   return true;
 }
 
-inline bool settled(TestRank& self, const Completion& completion) {
+bool settled(TestRank& self, const Completion& completion) {
   return self.wait([&] { return completion.state != Completion::State::kPending; });
 }
 
-TYPED_TEST_P(TransportContract, GetsAndPutsByPieces) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, GetsAndPutsByPieces) {
+  run(2, 1, [](TestRank& self) {
     constexpr std::size_t kBytes = 300'007;
     const Rank peer = 1 - self.rank();
     const ReachableMemory memory(self, peer, kBytes);
@@ -102,8 +101,8 @@ TYPED_TEST_P(TransportContract, GetsAndPutsByPieces) {
   });
 }
 
-TYPED_TEST_P(TransportContract, MapsWhatItCan) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, MapsWhatItCan) {
+  run(2, 1, [](TestRank& self) {
     constexpr std::size_t kBytes = 70'001;
     const Rank peer = 1 - self.rank();
     const ReachableMemory memory(self, peer, kBytes);
@@ -131,8 +130,8 @@ TYPED_TEST_P(TransportContract, MapsWhatItCan) {
   });
 }
 
-TYPED_TEST_P(TransportContract, RefusesPiecesOutsideTheDescription) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, RefusesPiecesOutsideTheDescription) {
+  run(2, 1, [](TestRank& self) {
     const Rank peer = 1 - self.rank();
     const ReachableMemory memory(self, peer, 8192);
     for (const Reachable& mine : memory.kinds()) {
@@ -155,8 +154,8 @@ TYPED_TEST_P(TransportContract, RefusesPiecesOutsideTheDescription) {
   });
 }
 
-TYPED_TEST_P(TransportContract, QuiesceEndsAccess) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, QuiesceEndsAccess) {
+  run(2, 1, [](TestRank& self) {
     const Rank peer = 1 - self.rank();
     ReachableMemory memory(self, peer, 4096);
     Completion last;
@@ -192,4 +191,5 @@ TYPED_TEST_P(TransportContract, QuiesceEndsAccess) {
   });
 }
 
+}  // namespace
 }  // namespace hansa::test

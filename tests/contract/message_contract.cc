@@ -1,15 +1,14 @@
 // The part of the transport contract about slots: order, sizes, credits, lanes, ends.
-#pragma once
-
 #include <random>
 #include <set>
 
-#include "tests/contract/contract_fixture.hpp"
+#include "tests/contract/transport_contract.hpp"
 
 namespace hansa::test {
+namespace {
 
 // Around every boundary that a slot may have inside: cache lines with and without a flag, the slot's end.
-inline std::vector<std::size_t> telling_sizes(std::size_t slot_bytes) {
+std::vector<std::size_t> telling_sizes(std::size_t slot_bytes) {
   std::set<std::size_t> sizes;
   for (const std::size_t size : {0, 1, 7, 8, 31, 48, 55, 56, 57, 63, 64, 65, 119, 120, 121, 127, 128, 1021}) {
     if (size <= slot_bytes) sizes.insert(size);
@@ -18,8 +17,8 @@ inline std::vector<std::size_t> telling_sizes(std::size_t slot_bytes) {
   return {sizes.begin(), sizes.end()};
 }
 
-TYPED_TEST_P(TransportContract, CapabilitiesAreSaneAndShared) {
-  this->run(2, 2, [](TestRank& self) {
+TEST_P(TransportContract, CapabilitiesAreSaneAndShared) {
+  run(2, 2, [](TestRank& self) {
     const Capabilities& whole = self.capabilities();
     EXPECT_GE(whole.slot_bytes, 64u);
     EXPECT_EQ(whole.slot_bytes % 64, 0u);
@@ -33,8 +32,8 @@ TYPED_TEST_P(TransportContract, CapabilitiesAreSaneAndShared) {
   });
 }
 
-TYPED_TEST_P(TransportContract, CarriesEverySizeInOrderBothWaysAtOnce) {
-  this->run(2, 3, [](TestRank& self) {
+TEST_P(TransportContract, CarriesEverySizeInOrderBothWaysAtOnce) {
+  run(2, 3, [](TestRank& self) {
     const Rank peer = 1 - self.rank();
     std::uint32_t number = 0;
     for (int round = 0; round < 3; ++round) {
@@ -51,8 +50,8 @@ TYPED_TEST_P(TransportContract, CarriesEverySizeInOrderBothWaysAtOnce) {
   });
 }
 
-TYPED_TEST_P(TransportContract, ReserveAndPeekRepeatAndLookAhead) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, ReserveAndPeekRepeatAndLookAhead) {
+  run(2, 1, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;
     if (self.rank() == 0) {
       // All slots at once, filled from the last to the first.
@@ -85,8 +84,8 @@ TYPED_TEST_P(TransportContract, ReserveAndPeekRepeatAndLookAhead) {
   });
 }
 
-TYPED_TEST_P(TransportContract, CreditsEndAFloodAndComeBackOneByOne) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, CreditsEndAFloodAndComeBackOneByOne) {
+  run(2, 1, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;
     if (self.rank() == 0) {
       for (std::uint32_t number = 0; number < slots; ++number) {
@@ -113,8 +112,8 @@ TYPED_TEST_P(TransportContract, CreditsEndAFloodAndComeBackOneByOne) {
   });
 }
 
-TYPED_TEST_P(TransportContract, WhatAnIdleTransportSentNeedsItNoMore) {
-  this->run(2, 2, [](TestRank& self) {
+TEST_P(TransportContract, WhatAnIdleTransportSentNeedsItNoMore) {
+  run(2, 2, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;
     const std::size_t bytes = self.capabilities().slot_bytes;
     const Rank peer = 1 - self.rank();
@@ -131,8 +130,8 @@ TYPED_TEST_P(TransportContract, WhatAnIdleTransportSentNeedsItNoMore) {
   });
 }
 
-TYPED_TEST_P(TransportContract, AFullLaneDoesNotHoldUpAnother) {
-  this->run(2, 3, [](TestRank& self) {
+TEST_P(TransportContract, AFullLaneDoesNotHoldUpAnother) {
+  run(2, 3, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;
     if (self.rank() == 0) {
       for (std::uint32_t number = 0; number < slots; ++number) {
@@ -204,7 +203,7 @@ class RandomTraffic {
 };
 
 // Drives all streams round robin until all have ended; false when stuck.
-inline bool drive(TestRank& self, std::vector<RandomTraffic>& streams) {
+bool drive(TestRank& self, std::vector<RandomTraffic>& streams) {
   return self.wait([&] {
     bool all = true;
     for (RandomTraffic& stream : streams) {
@@ -215,16 +214,16 @@ inline bool drive(TestRank& self, std::vector<RandomTraffic>& streams) {
   });
 }
 
-TYPED_TEST_P(TransportContract, WrapsRoundManyTimes) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, WrapsRoundManyTimes) {
+  run(2, 1, [](TestRank& self) {
     // More than 2^15, where a sequence number kept in 15 bits or fewer comes round.
     std::vector<RandomTraffic> streams{{self, 1 - self.rank(), 0, 40'000, 7}};
     drive(self, streams);
   });
 }
 
-TYPED_TEST_P(TransportContract, EveryRankTalksToEveryRankOnEveryLane) {
-  this->run(4, 2, [](TestRank& self) {
+TEST_P(TransportContract, EveryRankTalksToEveryRankOnEveryLane) {
+  run(4, 2, [](TestRank& self) {
     std::vector<RandomTraffic> streams;
     for (Rank peer = 0; peer < self.ranks(); ++peer) {
       for (std::uint16_t lane = 0; lane < self.lanes(); ++lane)
@@ -234,8 +233,8 @@ TYPED_TEST_P(TransportContract, EveryRankTalksToEveryRankOnEveryLane) {
   });
 }
 
-TYPED_TEST_P(TransportContract, ARankReachesItself) {
-  this->run(1, 2, [](TestRank& self) {
+TEST_P(TransportContract, ARankReachesItself) {
+  run(1, 2, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;
     for (std::uint32_t number = 0; number < 3 * slots; number += slots) {
       for (std::uint32_t i = 0; i < slots; ++i) {
@@ -249,8 +248,8 @@ TYPED_TEST_P(TransportContract, ARankReachesItself) {
   });
 }
 
-TYPED_TEST_P(TransportContract, TwoCommunicatorsDoNotMix) {
-  this->run(2, 1, [](TestRank& self) {
+TEST_P(TransportContract, TwoCommunicatorsDoNotMix) {
+  run(2, 1, [](TestRank& self) {
     const auto second = self.another(0x5678);
     ASSERT_NE(second, nullptr);
     std::vector<RandomTraffic> streams;
@@ -261,9 +260,9 @@ TYPED_TEST_P(TransportContract, TwoCommunicatorsDoNotMix) {
   });
 }
 
-TYPED_TEST_P(TransportContract, EitherEndMayGoFirst) {
+TEST_P(TransportContract, EitherEndMayGoFirst) {
   for (const Rank first : {0, 1}) {
-    this->run(2, 1, [first](TestRank& self) {
+    run(2, 1, [first](TestRank& self) {
       const Rank peer = 1 - self.rank();
       if (!send(self, peer, 0, {self.rank(), peer, 0, 1}, 61)) return;
       if (!receive(self, peer, 0, {peer, self.rank(), 0, 1}, 61) || !self.barrier()) return;
@@ -284,8 +283,8 @@ TYPED_TEST_P(TransportContract, EitherEndMayGoFirst) {
   }
 }
 
-TYPED_TEST_P(TransportContract, ConnectRefusesMalformedAddresses) {
-  this->run(1, 1, [](TestRank& self) {
+TEST_P(TransportContract, ConnectRefusesMalformedAddresses) {
+  run(1, 1, [](TestRank& self) {
     const std::vector<std::byte> good = self.transport().address();
     std::vector<std::vector<std::byte>> bad = {{}, {std::byte{1}}, std::vector<std::byte>(1024)};
     bad.push_back({good.begin(), good.end() - 1});
@@ -304,4 +303,5 @@ TYPED_TEST_P(TransportContract, ConnectRefusesMalformedAddresses) {
   });
 }
 
+}  // namespace
 }  // namespace hansa::test
