@@ -75,7 +75,7 @@ constexpr Setting kSettings[] = {
     {"HANSA_DEBUG", "WARN", kLevels, "How much to say on stderr.",
      [](std::string_view text, Config& into) { return parse_level(text, into.debug); }},
     {"HANSA_TRANSPORT", "", "a comma-separated list of transports",
-     "The only transports to use, in order of preference; by default the best that reaches each peer.",
+     "The only transports to use; each peer is reached over the best of them.",
      [](std::string_view text, Config& into) { return keep(text, into.transport); }},
     {"HANSA_ALGORITHM", "", "an algorithm, or a list like allreduce:ring,allgather:direct",
      "The algorithm to use wherever it can serve; by default the tuner's choice.",

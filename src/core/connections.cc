@@ -8,8 +8,6 @@
 namespace hansa {
 namespace {
 
-constexpr std::uint8_t kNone = 0xff;
-
 bool named(std::string_view list, std::string_view name) {
   while (!list.empty()) {
     const std::size_t comma = list.find(',');
@@ -24,159 +22,114 @@ bool named(std::string_view list, std::string_view name) {
 Result<Connections> Connections::open(Session& session, const TransportOptions& options,
                                       std::string_view forced) {
   Connections all;
-  all.self_ = session.rank();
-  for (const TransportKind& kind : builtin_transports()) {
-    Opened opened;
-    opened.failure = !forced.empty() && !named(forced, kind.name)
-                         ? Status(Code::kUnsupported, fmt::format("left out by HANSA_TRANSPORT={}", forced))
-                         : kind.probe();
-    if (opened.failure.ok()) {
-      auto result = kind.open(options);
-      if (result.ok())
-        opened.transport = std::move(result).value();
-      else
-        opened.failure = result.status();
-    }
-    all.opened_.push_back(std::move(opened));
-  }
   const auto ranks = static_cast<std::size_t>(session.ranks());
+  all.self_ = static_cast<std::size_t>(session.rank());
   all.owned_.resize(ranks);
   all.endpoints_.resize(ranks);
   all.refusals_.resize(ranks);
-  all.choice_.assign(ranks, 0);
-  HANSA_RETURN_IF_ERROR(all.exchange_addresses(session));
-  HANSA_RETURN_IF_ERROR(all.agree(session));
+  all.row_of_.assign(ranks, kNone);
+  const std::size_t rows = builtin_transports().size();
+  all.transports_.resize(rows);
+  for (std::size_t row = 0; row < rows; ++row) {
+    HANSA_ASSIGN_OR_RETURN(const bool complete, all.try_row(session, row, options, forced));
+    if (complete) break;
+  }
   return all;
 }
 
-std::vector<std::byte> encode_addresses(const std::vector<std::vector<std::byte>>& rows) {
-  std::vector<std::byte> bytes;
-  for (const auto& address : rows) {
-    bytes.push_back(static_cast<std::byte>(address.size() & 0xff));
-    bytes.push_back(static_cast<std::byte>(address.size() >> 8));
-    bytes.insert(bytes.end(), address.begin(), address.end());
+Result<bool> Connections::try_row(Session& session, std::size_t row, const TransportOptions& options,
+                                  std::string_view forced) {
+  const TransportKind& kind = builtin_transports()[row];
+  Status opened = forced.empty() || named(forced, kind.name)
+                      ? kind.probe()
+                      : Status(Code::kUnsupported, fmt::format("left out by HANSA_TRANSPORT={}", forced));
+  if (opened.ok()) {
+    auto transport = kind.open(options);
+    opened = transport.status();
+    if (transport.ok()) transports_[row] = std::move(transport).value();
   }
-  return bytes;
+  const auto mine = transports_[row] ? transports_[row]->address() : std::vector<std::byte>();
+  HANSA_ASSIGN_OR_RETURN(const auto addresses, session.allgather(mine));
+  for (std::size_t peer = 0; peer < row_of_.size(); ++peer) {
+    if (peer == self_ || row_of_[peer] != kNone) continue;
+    const Status connected = connect_over(static_cast<Rank>(peer), row, opened, addresses[peer]);
+    if (!connected.ok())
+      refusals_[peer] +=
+          fmt::format("{}{}: {}", refusals_[peer].empty() ? "" : "; ", kind.name, connected.message());
+  }
+  return keep_what_works(session, row);
 }
 
-Result<std::vector<std::vector<std::byte>>> parse_addresses(BytesView bytes, std::size_t rows) {
-  std::vector<std::vector<std::byte>> parsed;
-  while (bytes.size() >= 2) {
-    const std::size_t length = std::to_integer<std::size_t>(bytes[0]) | std::to_integer<std::size_t>(bytes[1])
-                                                                            << 8;
-    bytes = bytes.subspan(2);
-    if (length > bytes.size()) break;
-    parsed.emplace_back(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
-    bytes = bytes.subspan(length);
-  }
-  if (!bytes.empty() || parsed.size() != rows)
-    return Status(Code::kInvalidUsage,
-                  "it knows other transports than this rank: all ranks must load the same build");
-  return parsed;
-}
-
-Status Connections::exchange_addresses(Session& session) {
-  std::vector<std::vector<std::byte>> mine;
-  for (const Opened& row : opened_)
-    mine.push_back(row.transport ? row.transport->address() : std::vector<std::byte>());
-  HANSA_ASSIGN_OR_RETURN(const auto everyone, session.allgather(encode_addresses(mine)));
-  for (std::size_t rank = 0; rank < everyone.size(); ++rank) {
-    auto rows = parse_addresses(everyone[rank], opened_.size());
-    if (!rows.ok()) return rows.status().within(fmt::format("rank {}", rank));
-    address_.push_back(std::move(rows).value());
-  }
+Status Connections::connect_over(Rank peer, std::size_t row, const Status& opened, BytesView address) {
+  HANSA_RETURN_IF_ERROR(opened);
+  if (address.empty()) return Status(Code::kUnsupported, fmt::format("not available on rank {}", peer));
+  HANSA_ASSIGN_OR_RETURN(auto endpoint, transports_[row]->connect(peer, address));
+  const auto index = static_cast<std::size_t>(peer);
+  owned_[index] = std::move(endpoint);
+  endpoints_[index] = owned_[index].get();
+  row_of_[index] = row;
   return {};
 }
 
-Status Connections::connect_from(Rank peer, std::size_t first) {
-  const auto index = static_cast<std::size_t>(peer);
-  for (std::size_t row = first; row < opened_.size(); ++row) {
-    Status refusal = opened_[row].failure;
-    if (refusal.ok() && address_[index][row].empty())
-      refusal = Status(Code::kUnsupported, fmt::format("not available on rank {}", peer));
-    if (refusal.ok()) {
-      auto endpoint = opened_[row].transport->connect(peer, address_[index][row]);
-      if (endpoint.ok()) {
-        owned_[index] = std::move(endpoint).value();
-        endpoints_[index] = owned_[index].get();
-        choice_[index] = static_cast<std::uint8_t>(row);
-        return {};
-      }
-      refusal = endpoint.status();
+Result<bool> Connections::keep_what_works(Session& session, std::size_t row) {
+  const std::size_t ranks = row_of_.size();
+  std::vector<std::byte> reached(ranks);
+  for (std::size_t peer = 0; peer < ranks; ++peer)
+    reached[peer] = std::byte{peer == self_ || row_of_[peer] != kNone};
+  HANSA_ASSIGN_OR_RETURN(const auto everyone, session.allgather(reached));
+  const bool last = row + 1 == transports_.size();
+  bool complete = true;
+  for (std::size_t a = 0; a < ranks; ++a) {
+    if (everyone[a].size() != ranks) return Status(Code::kInternal, fmt::format("rank {} lost count", a));
+    for (std::size_t b = 0; b < a; ++b) {
+      if (everyone[a][b] != std::byte{0} && everyone[b][a] != std::byte{0}) continue;
+      if (last)
+        return Status(Code::kSystem,
+                      fmt::format("ranks {} and {} cannot reach each other ({}); see HANSA_TRANSPORT", b, a,
+                                  a == self_   ? refusals_[b]
+                                  : b == self_ ? refusals_[a]
+                                               : "their own messages say why"));
+      complete = false;
+      if (a != self_ && b != self_) continue;
+      const std::size_t peer = a == self_ ? b : a;
+      if (row_of_[peer] == row)
+        refusals_[peer] +=
+            fmt::format("{}{}: rank {} does not reach this rank", refusals_[peer].empty() ? "" : "; ",
+                        builtin_transports()[row].name, peer);
+      endpoints_[peer] = nullptr;
+      owned_[peer].reset();
+      row_of_[peer] = kNone;
     }
-    refusals_[index] += fmt::format("{}{}: {}", refusals_[index].empty() ? "" : "; ",
-                                    builtin_transports()[row].name, refusal.message());
   }
-  choice_[index] = kNone;
-  return Status(Code::kUnsupported, refusals_[index]);
-}
-
-Status Connections::agree(Session& session) {
-  const auto ranks = static_cast<std::size_t>(session.ranks());
-  const auto self = static_cast<std::size_t>(self_);
-  std::vector<std::uint8_t> least(ranks, 0);  // by rank: rows before this one do not work both ways
-  // Both ends of a pair may find different first rows (one way may fail); the later one of the two is then
-  // tried by both. Rows only go up, so this ends after as many rounds as there are rows, and usually after
-  // one.
-  for (std::size_t round = 0; round <= opened_.size() + 1; ++round) {
-    for (std::size_t peer = 0; peer < ranks; ++peer)
-      if (peer != self && (endpoints_[peer] == nullptr || choice_[peer] < least[peer]) &&
-          choice_[peer] != kNone) {
-        endpoints_[peer] = nullptr;
-        (void)connect_from(static_cast<Rank>(peer), least[peer]);
-      }
-    HANSA_ASSIGN_OR_RETURN(
-        const auto everyone,
-        session.allgather(BytesView(reinterpret_cast<const std::byte*>(choice_.data()), ranks)));
-    bool settled = true;
-    for (std::size_t a = 0; a < ranks; ++a)
-      for (std::size_t b = 0; b < ranks; ++b) {
-        if (a == b || everyone[a].size() != ranks || everyone[b].size() != ranks) continue;
-        const auto mine = std::to_integer<std::uint8_t>(everyone[a][b]);
-        const auto theirs = std::to_integer<std::uint8_t>(everyone[b][a]);
-        if (mine == kNone || theirs == kNone)
-          return Status(Code::kSystem,
-                        fmt::format("ranks {} and {} cannot reach each other ({}); see HANSA_TRANSPORT", a, b,
-                                    a == self   ? refusals_[b]
-                                    : b == self ? refusals_[a]
-                                                : "their own messages say why"));
-        settled = settled && mine == theirs;
-        if (a == self) least[b] = std::max(mine, theirs);
-      }
-    if (settled) return {};
-  }
-  return Status(Code::kInternal, "ranks did not agree on transports");
+  if (std::find(row_of_.begin(), row_of_.end(), row) == row_of_.end()) transports_[row].reset();
+  return complete;
 }
 
 bool Connections::poll() noexcept {
   bool any = false;
-  for (Opened& row : opened_)
-    if (row.transport) any = row.transport->poll() || any;
+  for (const auto& transport : transports_)
+    if (transport) any = transport->poll() || any;
   return any;
 }
 
 bool Connections::idle() const noexcept {
-  return std::all_of(opened_.begin(), opened_.end(),
-                     [](const Opened& row) { return !row.transport || row.transport->idle(); });
+  return std::all_of(transports_.begin(), transports_.end(),
+                     [](const auto& transport) { return !transport || transport->idle(); });
 }
 
 Status Connections::status() const {
-  for (const Opened& row : opened_)
-    if (row.transport)
-      if (Status status = row.transport->status(); !status.ok()) return status;
+  for (const auto& transport : transports_)
+    if (transport)
+      if (Status status = transport->status(); !status.ok()) return status;
   return {};
 }
 
 std::string Connections::summary() const {
   std::string text;
-  for (std::size_t row = 0; row < opened_.size(); ++row) {
-    std::size_t count = 0;
-    for (std::size_t rank = 0; rank < choice_.size(); ++rank)
-      count += rank != static_cast<std::size_t>(self_) && choice_[rank] == row;
-    if (count > 0)
+  for (std::size_t row = 0; row < transports_.size(); ++row)
+    if (const auto count = std::count(row_of_.begin(), row_of_.end(), row); count > 0)
       text +=
           fmt::format("{}{} to {} ranks", text.empty() ? "" : ", ", builtin_transports()[row].name, count);
-  }
   return text.empty() ? "no peers" : text;
 }
 

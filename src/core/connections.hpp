@@ -13,17 +13,13 @@
 
 namespace hansa {
 
-// What a rank tells the others: its address over each transport of the table, empty where it has none. Bytes
-// that encode_addresses() would not have made for so many rows are kInvalidUsage.
-std::vector<std::byte> encode_addresses(const std::vector<std::vector<std::byte>>& rows);
-Result<std::vector<std::vector<std::byte>>> parse_addresses(BytesView bytes, std::size_t rows);
-
 class Connections {
  public:
-  // Collective over the session. Opens every transport that works here (or only `forced`, comma-separated
-  // names), exchanges addresses, and connects each pair over the first transport of the table that reaches
-  // both ways. Fails on all ranks alike, with the names of a pair that cannot reach each other and each
-  // transport's reason.
+  // Collective over the session. Goes through the table of transports until every pair is connected: all
+  // ranks open one (only those that `forced` names, if it names any), exchange addresses, connect to the
+  // peers that are still out of reach, and keep what works both ways. What nobody needs is not even opened.
+  // Fails on all ranks alike, with the names of a pair that cannot reach each other and each transport's
+  // reason.
   static Result<Connections> open(Session& session, const TransportOptions& options, std::string_view forced);
 
   // By rank; null for this rank itself.
@@ -40,22 +36,20 @@ class Connections {
   void quiesce() noexcept;
 
  private:
-  struct Opened {
-    std::unique_ptr<Transport> transport;
-    Status failure;  // why there is none
-  };
+  static constexpr std::size_t kNone = ~std::size_t{0};
 
-  Status exchange_addresses(Session& session);
-  Status agree(Session& session);
-  Status connect_from(Rank peer, std::size_t first);
+  // Tries one transport with all peers that have none yet. True when no pair of ranks is left without.
+  Result<bool> try_row(Session& session, std::size_t row, const TransportOptions& options,
+                       std::string_view forced);
+  Status connect_over(Rank peer, std::size_t row, const Status& opened, BytesView address);
+  Result<bool> keep_what_works(Session& session, std::size_t row);
 
-  std::vector<Opened> opened_;                                // by row of the table
-  std::vector<std::vector<std::vector<std::byte>>> address_;  // by rank, by row
-  std::vector<std::uint8_t> choice_;                          // by rank: row in use
-  std::vector<std::string> refusals_;                         // by rank: why rows were passed over
+  std::vector<std::unique_ptr<Transport>> transports_;  // by row of the table; null where not in use
+  std::vector<std::size_t> row_of_;                     // by rank: of the transport in use, or kNone
+  std::vector<std::string> refusals_;                   // by rank: why rows were passed over
   std::vector<std::unique_ptr<Endpoint>> owned_;
   std::vector<Endpoint*> endpoints_;
-  Rank self_ = 0;
+  std::size_t self_ = 0;
 };
 
 }  // namespace hansa
