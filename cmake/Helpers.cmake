@@ -46,10 +46,9 @@ endif()
 
 macro(hansa_dependencies)
   find_package(Threads REQUIRED)
-  find_package(fmt REQUIRED)
   # Its headers only: src/base/format.cc compiles what they declare.
-  get_target_property(fmt_headers fmt::fmt-header-only INTERFACE_INCLUDE_DIRECTORIES)
-  target_include_directories(hansa_flags SYSTEM INTERFACE ${fmt_headers})
+  find_path(HANSA_FMT fmt/format-inl.h REQUIRED)
+  target_include_directories(hansa_flags SYSTEM INTERFACE ${HANSA_FMT})
   find_package(CLI11 REQUIRED)
   find_library(HANSA_SODIUM libsodium.a REQUIRED)
   if(HANSA_TESTS AND CMAKE_CROSSCOMPILING)

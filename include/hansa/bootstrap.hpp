@@ -63,6 +63,8 @@ class Session {
   // afterwards.
   virtual void leave() = 0;
   virtual RootTraffic root_traffic() const = 0;
+  // The numeric IP address of the interface that SessionOptions chose on this host: where fabrics listen too.
+  virtual Result<std::string> address() const = 0;
 };
 
 // Starts a root in this process (served by the control thread until its session is complete or

@@ -16,6 +16,7 @@
 // progress context); no call blocks, none allocates after connect(), except where said.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -134,7 +135,8 @@ struct TransportOptions {
   std::uint16_t lanes = 1;
   std::uint64_t communicator = 0;  // random, the same on all ranks
   Memory* memory = nullptr;        // who knows our own allocations; outlives the transport; may be null
-  std::chrono::milliseconds patience{5000};  // with a peer that does not answer in connect()
+  std::chrono::milliseconds patience{5000};      // with a peer that does not answer in connect()
+  const std::atomic<bool>* cancelled = nullptr;  // ends connect() soon when it becomes true; may be null
   std::string_view interface =
       {};  // network interface or IP address to bind to; empty: loopback, for this host only
 };

@@ -86,17 +86,18 @@ constexpr Setting kSettings[] = {
     {"HANSA_PORT_RANGE", "", "a port or a range like 20000-20100, from 1 to 65535",
      "The TCP ports to listen on; by default the kernel chooses.",
      [](std::string_view text, Config& into) { return parse_ports(text, into.port_range); }},
-    {"HANSA_INIT_TIMEOUT", "60", kSeconds, "How long to wait for all ranks to come to an initialisation.",
+    {"HANSA_INIT_TIMEOUT", "60", kSeconds,
+     "How long to wait for all ranks to come to an initialisation; 0 is forever.",
      [](std::string_view text, Config& into) { return parse_seconds(text, into.init_timeout); }},
     {"HANSA_LATE_REPORT", "10", kSeconds,
      "How long an operation may wait before the ranks it waits for are named.",
-     [](std::string_view text, Config& into) { return parse_seconds(text, into.late_report); }},
+     [](std::string_view text, Config& into) { return parse_seconds(text, into.late_report); }, true},
     {"HANSA_TIMEOUT", "0", kSeconds, "How long an operation may take before it is an error; 0 is forever.",
-     [](std::string_view text, Config& into) { return parse_seconds(text, into.timeout); }},
+     [](std::string_view text, Config& into) { return parse_seconds(text, into.timeout); }, true},
     {"HANSA_TOPOLOGY", "", "a file", "What lies where (hosts, groups), instead of what discovery finds.",
-     [](std::string_view text, Config& into) { return keep(text, into.topology); }},
+     [](std::string_view text, Config& into) { return keep(text, into.topology); }, true},
     {"HANSA_CHECKSUM", "0", "0 or 1", "Whether every message carries a checksum that its receiver verifies.",
-     [](std::string_view text, Config& into) { return parse_flag(text, into.checksum); }},
+     [](std::string_view text, Config& into) { return parse_flag(text, into.checksum); }, true},
     {"HANSA_HOST_ID", "", "a word",
      "What tells this host from others; by default the kernel's boot id. Ranks with different words share no "
      "memory.",
@@ -122,12 +123,23 @@ Config read_config(const Lookup& lookup, std::vector<std::string>& complaints) {
   Config result;
   for (const Setting& setting : kSettings) {
     const char* value = lookup(setting.name);
-    if (value == nullptr || *value == '\0' || setting.parse(value, result)) continue;
+    if (value == nullptr || *value == '\0') continue;
+    if (setting.parse(value, result)) {
+      if (setting.planned && std::string_view(value) != setting.standard)
+        complaints.push_back(std::string("hansa: ") + setting.name +
+                             " has no effect in this version yet; unset it");
+      continue;
+    }
     complaints.push_back(std::string("hansa: ") + setting.name + "=" + value + " is ignored: it must be " +
                          setting.accepts + "; using " +
                          (*setting.standard ? setting.standard : "the default"));
   }
   return result;
+}
+
+std::chrono::milliseconds Config::init_patience() const {
+  const double seconds = init_timeout > 0 ? init_timeout : 1e9;
+  return std::chrono::milliseconds(std::max<std::int64_t>(static_cast<std::int64_t>(seconds * 1000), 1));
 }
 
 const Config& config() {

@@ -1,6 +1,7 @@
 // Every environment variable the library reads: once, in one table, in one file.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -30,6 +31,9 @@ struct Config {
   std::string topology;
   bool checksum = false;
   std::string host_id;
+
+  // `init_timeout` as a time to wait: decades instead of never.
+  std::chrono::milliseconds init_patience() const;
 };
 
 // A row of the table behind Config.
@@ -39,6 +43,7 @@ struct Setting {
   const char* accepts;                                 // completes "must be ..."
   const char* help;                                    // one line
   bool (*parse)(std::string_view text, Config& into);  // false: the value is bad, `into` is unchanged
+  bool planned = false;                                // read and checked, but nothing heeds it yet
 };
 
 std::span<const Setting> settings() noexcept;

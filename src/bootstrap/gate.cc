@@ -78,8 +78,8 @@ void Gate::open_door(const Door& door, const Key& key, std::weak_ptr<DoorKeeper>
 void Gate::close_door(const Door& door) { doors_.erase(door); }
 
 void Gate::accept_all() {
-  // As many as wait now, not as many as a flood can bring while we look.
-  for (std::size_t i = 0; i < kMostPending; ++i) {
+  // Not so many that those taken in before have no turn to speak until they must make room.
+  for (std::size_t i = 0; i < (most_pending() + 1) / 2; ++i) {
     Descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd.open()) {
       admit(std::move(fd));

@@ -16,9 +16,12 @@ using std::chrono::milliseconds;
 
 // A hub that nobody has entered by then was started by a rank that gave up.
 constexpr milliseconds kFirstEntry{10'000};
-// Between dials of a root that hangs up in the handshake: crowded, or not (any more) serving this id.
+// Between dials of one that hangs up in the handshake: crowded, stopped for a while, or not (any more)
+// serving this id.
 constexpr milliseconds kRedial[] = {milliseconds(20), milliseconds(100), milliseconds(300),
                                     milliseconds(600)};
+
+bool hung_up(int error) { return error == 0 || error == EPROTO || error == ECONNRESET; }
 
 std::string reason_text(int error) {
   return error == 0 ? "it closed the connection" : std::generic_category().message(error);
@@ -161,6 +164,7 @@ void Hub::enter(Below& below, const Entry& entry) {
   below.ranks = {entry.process.rank};
   below.link->send(Message::kWelcome, Welcome{setup_.leader}.encode());
   entries_.push_back(entry);
+  if (const Status good = judge(entry, setup_.leader, ranks()); !good.ok()) return fail(good);
   if (!failed_.ok()) return below.link->send(Message::kFail, Failure{failed_}.encode());
   if (root_) root_->send(Message::kEnter, entry.encode());  // not open yet: sent by on_open()
 }
@@ -179,6 +183,11 @@ void Hub::take_place(const Assignment& assignment) {
   place_ = assignment;
   if (!failed_.ok()) return;
   if (at_root()) return pass_on_if_complete();
+  dial_up();
+}
+
+void Hub::dial_up() {
+  ++dials_up_;
   auto fd = connect_tcp(place_.parent_place.gate);
   if (!fd.ok()) return fail(fd.status());
   up_ = Link::dial(loop_, std::move(fd).value(), true, setup_.key,
@@ -223,15 +232,8 @@ void Hub::on_root_closed(bool opened, int error) {
         Status(Code::kRemote,
                root_process_.text() + " died during init: killed, or exited before all ranks had joined"));
   }
-  const auto hung_up = error == 0 || error == EPROTO || error == ECONNRESET;
-  if (hung_up && dials_ <= static_cast<int>(std::size(kRedial))) {
-    loop_.after(kRedial[dials_ - 1], [weak = weak_from_this()] {
-      const auto self = weak.lock();
-      if (self && self->failed_.ok() && !self->ended_) self->dial_root();
-    });
-    return;
-  }
-  if (hung_up) {
+  if (hung_up(error) && dial_again(dials_, &Hub::dial_root)) return;
+  if (hung_up(error)) {
     return fail(Status(Code::kRemote,
                        fmt::format("the process at {} does not serve this unique id: its ranks have joined "
                                    "already, or joining has failed",
@@ -244,6 +246,15 @@ void Hub::on_root_closed(bool opened, int error) {
                   where, reason_text(error))));
 }
 
+bool Hub::dial_again(int dials, void (Hub::*dial)()) {
+  if (dials > static_cast<int>(std::size(kRedial))) return false;
+  loop_.after(kRedial[dials - 1], [weak = weak_from_this(), dial] {
+    const auto self = weak.lock();
+    if (self && self->failed_.ok() && !self->ended_) (self.get()->*dial)();
+  });
+  return true;
+}
+
 void Hub::on_up_closed(bool opened, int error) {
   up_.reset();
   if (!failed_.ok() || ended_) return;
@@ -252,6 +263,7 @@ void Hub::on_up_closed(bool opened, int error) {
       fail(death_of(place_.parent, lost_with(place_.parent, place_.parent_place), error));
     return;
   }
+  if (hung_up(error) && dial_again(dials_up_, &Hub::dial_up)) return;
   fail(Status(
       Code::kRemote,
       fmt::format(

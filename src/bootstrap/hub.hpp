@@ -58,6 +58,9 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
 
   // hub.cc: coming together
   void dial_root();
+  void dial_up();
+  // After a while; false if that was often enough.
+  bool dial_again(int dials, void (Hub::*dial)());
   void on_root_message(Message type, BytesView payload);
   void on_root_closed(bool opened, int error);
   void on_below_message(Below& below, Message type, BytesView payload);
@@ -88,6 +91,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void send_up(Message type, BytesView payload);
   void send_below(const Below& below, Message type, BytesView payload);
   std::size_t children() const;
+  int floors_below() const;
   void tell_neighbours() const;
 
   control::EventLoop& loop_;
@@ -95,7 +99,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   std::shared_ptr<Gate> local_gate_;
   Door local_door_{}, tree_door_{};
   std::shared_ptr<Link> root_, up_;
-  int dials_ = 0;
+  int dials_ = 0, dials_up_ = 0;
   Process root_process_;
   std::vector<Entry> entries_;  // of this host, in order of coming
   std::vector<Below> below_;

@@ -10,7 +10,8 @@
 namespace hansa::bootstrap {
 namespace {
 
-// How long a hub waits for those below it to say who is missing; a stopped one does not answer.
+// How long a hub waits, for each floor of the tree below it, for those there to say who is missing; a stopped
+// one does not answer.
 constexpr std::chrono::milliseconds kAccounting{500};
 
 }  // namespace
@@ -28,6 +29,13 @@ void Hub::send_below(const Below& below, Message type, BytesView payload) {
 std::size_t Hub::children() const {
   const std::size_t first = 2 * std::size_t{place_.index} + 1;
   return (first < place_.hosts ? 1 : 0) + (first + 1 < place_.hosts ? 1 : 0);
+}
+
+int Hub::floors_below() const {
+  int floors = 1;  // the host's own ranks
+  for (std::size_t first = 2 * std::size_t{place_.index} + 1; first < place_.hosts; first = 2 * first + 1)
+    ++floors;
+  return floors;
 }
 
 void Hub::contribute(Below& below, BytesView payload) {
@@ -141,7 +149,7 @@ void Hub::late(const Lateness& lateness, const Link* from) {
     if (below.local && !below.delivered) missing_.push_back(below.process.rank);
     if (!below.local && below.link.get() != from) send_below(below, Message::kLate, lateness.encode());
   }
-  account_timer_ = loop_.after(kAccounting, [weak = weak_from_this()] {
+  account_timer_ = loop_.after(kAccounting * floors_below(), [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->conclude_if_accounted(true);
   });
   conclude_if_accounted(false);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <new>
 
 namespace hansa::bootstrap {
 namespace {
@@ -87,8 +88,12 @@ void Link::watch_process(std::int32_t pid) {
 void Link::on_events(std::uint32_t events) {
   const auto self = shared_from_this();  // the owner may drop the link meanwhile
   if (phase_ == Phase::kConnecting) return finish_connecting();
-  if (events & EPOLLOUT) flush();
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive();
+  try {
+    if (events & EPOLLOUT) flush();
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive();
+  } catch (const std::bad_alloc&) {
+    end(ENOMEM);  // what it says next could not be read
+  }
 }
 
 void Link::finish_connecting() {

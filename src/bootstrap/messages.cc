@@ -109,6 +109,21 @@ bool Entry::parse(BytesView bytes, Entry* out) {
          out->process.rank < out->ranks;
 }
 
+Status judge(const Entry& entry, const Process& other, Rank ranks) {
+  if (entry.protocol != kProtocol) {
+    return Status(
+        Code::kInvalidUsage,
+        fmt::format("{} speaks protocol {} of this library, {} speaks {}; run one version on all ranks",
+                    entry.process.text(), entry.protocol, other.text(), kProtocol));
+  }
+  if (entry.ranks != ranks) {
+    return Status(Code::kInvalidUsage,
+                  fmt::format("{} was started with {} ranks, {} with {}; all ranks must pass the same number",
+                              entry.process.text(), entry.ranks, other.text(), ranks));
+  }
+  return Status();
+}
+
 std::vector<std::byte> Welcome::encode() const {
   ByteWriter writer;
   process.write(&writer);

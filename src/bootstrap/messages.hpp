@@ -83,6 +83,9 @@ struct Entry {
   static bool parse(BytesView bytes, Entry* out);
 };
 
+// Whether a rank that enters speaks of the same communicator as `other`, who believes in `ranks`.
+Status judge(const Entry& entry, const Process& other, Rank ranks);
+
 struct Welcome {
   Process process;
 

@@ -93,10 +93,14 @@ int preference(std::string_view name, unsigned flags, bool v6) {
 
 }  // namespace
 
-std::string NetworkAddress::text() const {
+std::string NetworkAddress::host_text() const {
   char digits[INET6_ADDRSTRLEN] = {};
   inet_ntop(v6 ? AF_INET6 : AF_INET, host.data(), digits, sizeof digits);
-  return v6 ? fmt::format("[{}]:{}", digits, port) : fmt::format("{}:{}", digits, port);
+  return digits;
+}
+
+std::string NetworkAddress::text() const {
+  return v6 ? fmt::format("[{}]:{}", host_text(), port) : fmt::format("{}:{}", host_text(), port);
 }
 
 void NetworkAddress::write(ByteWriter* to) const {

@@ -17,7 +17,8 @@ struct NetworkAddress {
   std::uint32_t scope = 0;           // of a link-local IPv6 address; means something on the own host only
   std::uint16_t port = 0;
 
-  std::string text() const;
+  std::string text() const;       // with the port
+  std::string host_text() const;  // numeric
   static constexpr std::size_t kWireBytes = 24;
   void write(ByteWriter* to) const;
   static NetworkAddress read(ByteReader* from);  // fails through from->ok()

@@ -74,22 +74,11 @@ void Root::enroll(Host& host, const Registration& registration) {
 
 void Root::enter(Host& host, const Entry& entry) {
   const Process& who = entry.process;
-  if (entry.protocol != kProtocol) {
-    return fail(Status(
-        Code::kInvalidUsage,
-        fmt::format("{} speaks protocol {} of this library, {} speaks {}; run one version on all ranks",
-                    who.text(), entry.protocol, self_.text(), kProtocol)));
-  }
-  if (ranks_ == 0) {
+  if (ranks_ == 0 && entry.protocol == kProtocol) {
     ranks_ = entry.ranks;
     first_ = who;
   }
-  if (entry.ranks != ranks_) {
-    return fail(Status(Code::kInvalidUsage,
-                       fmt::format("{} was started with {} ranks, {} with {}; all ranks must pass the "
-                                   "same number",
-                                   who.text(), entry.ranks, first_.text(), ranks_)));
-  }
+  if (const Status good = judge(entry, first_, ranks_); !good.ok()) return fail(good);
   const auto [known, fresh] = joined_.emplace(who.rank, who);
   if (!fresh) {
     return fail(Status(

@@ -79,12 +79,24 @@ void Seat::found_hub() {
   auto listener = control::listen_local(local_name_of(setup_.key, setup_.host), &taken);
   if (taken) return connect_later(kReconnect);  // another rank was faster
   if (!listener.ok()) return fail(listener.status());
+  auto gate = Gate::at(loop_, options_.interface, options_.port_first, options_.port_last);
+  if (!gate.ok()) return fail(gate.status());
+  setup_.tree_gate = std::move(gate).value();
   const Status started = Hub::start(loop_, setup_, std::move(listener).value());
   if (!started.ok()) return fail(started);
   connect();
 }
 
+bool Seat::entered() {
+  std::lock_guard lock(mutex_);
+  return entered_;
+}
+
 void Seat::on_open(Link& link) {
+  {
+    std::lock_guard lock(mutex_);
+    entered_ = true;
+  }
   Entry entry;
   entry.ranks = setup_.ranks;
   entry.process = self_;

@@ -27,6 +27,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void raise(const Status& reason);
   void leave();
   std::vector<Member> members();
+  // Whether its host's hub ever knew of this rank.
+  bool entered();
 
   void on_open(Link& link) override;
   void on_message(Link& link, Message type, BytesView payload) override;
@@ -75,7 +77,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   std::uint64_t next_ = 1;      // sequence of the next exchange
   Table table_;
   bool hub_is_here_ = false;  // in this process
-  bool done_ = false;         // left, and the hub has told the others
+  bool entered_ = false;
+  bool done_ = false;  // left, and the hub has told the others
 };
 
 }  // namespace hansa::bootstrap

@@ -4,12 +4,14 @@
 
 #include <cstring>
 
+#include "bootstrap/courier.hpp"
 #include "bootstrap/root.hpp"
 #include "bootstrap/seat.hpp"
 
 namespace hansa {
 namespace {
 
+using bootstrap::Courier;
 using bootstrap::Gate;
 using bootstrap::Hub;
 using bootstrap::Seat;
@@ -17,12 +19,14 @@ using control::EventLoop;
 
 class SeatedSession final : public Session {
  public:
-  SeatedSession(EventLoop& loop, std::shared_ptr<Seat> seat, const Key& key, Rank rank)
+  SeatedSession(EventLoop& loop, std::shared_ptr<Seat> seat, const Key& key, Rank rank,
+                const std::string& interface)
       : loop_(loop),
         owner_(getpid()),
         seat_(std::move(seat)),
         key_(key),
         rank_(rank),
+        interface_(interface),
         members_(seat_->members()) {
     // Alone there is nobody to hear of, and nothing to keep open for it.
     if (ranks() == 1) seat_->leave();
@@ -70,6 +74,11 @@ class SeatedSession final : public Session {
     return traffic;
   }
 
+  Result<std::string> address() const override {
+    HANSA_ASSIGN_OR_RETURN(const auto chosen, bootstrap::choose_address(interface_));
+    return chosen.host_text();
+  }
+
  private:
   Status usable() const {
     if (!loop_.ours()) {
@@ -89,6 +98,7 @@ class SeatedSession final : public Session {
   const std::shared_ptr<Seat> seat_;
   const Key key_;
   const Rank rank_;
+  const std::string interface_;
   const std::vector<Member> members_;
   bool left_ = false;
 };
@@ -132,12 +142,16 @@ Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
   setup.leader = bootstrap::this_process(*loop, setup.host);
   setup.leader.rank = rank;
   setup.ranks = ranks;
-  HANSA_ASSIGN_OR_RETURN(setup.tree_gate, gate_for(*loop, options));
   const Key key = setup.key;
   auto seat = Seat::take(*loop, std::move(setup), options);
   const Status joined = seat->wait_until_joined();
-  if (joined.ok()) return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank));
+  if (joined.ok())
+    return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank, options.interface));
   seat->leave();
+  if (!seat->entered())
+    Courier::tell_root(
+        *loop, invitation,
+        Status(Code::kRemote, fmt::format("rank {} could not join: {}", rank, joined.message())));
   return joined.within(fmt::format("rank {} of {} could not join", rank, ranks));
 }
 

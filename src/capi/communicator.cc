@@ -74,7 +74,7 @@ ncclResult_t pncclGetUniqueId(ncclUniqueId* uniqueId) {
   options.interface = config().interface;
   options.port_first = config().port_range.first;
   options.port_last = config().port_range.last;
-  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(config().init_timeout * 1000));
+  options.timeout = config().init_patience();
   return guarded([&] {
     const auto id = create_unique_id(options);
     if (id.ok()) std::memcpy(uniqueId->internal, id.value().data(), sizeof uniqueId->internal);
@@ -85,10 +85,10 @@ TWIN(GetUniqueId);
 
 ncclResult_t pncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId commId, int rank,
                                      ncclConfig_t* config) {
-  if (comm == nullptr) return report(null_argument("comm"));
+  if (comm == nullptr) return report_in_group(null_argument("comm"));
   *comm = nullptr;
   const auto blocking = read_blocking(config);
-  if (!blocking.ok()) return report(blocking.status());
+  if (!blocking.ok()) return report_in_group(blocking.status());
   CommunicatorOptions options;
   std::memcpy(options.id.data(), commId.internal, options.id.size());
   options.rank = rank;
@@ -104,15 +104,18 @@ ncclResult_t pncclCommInitRank(ncclComm_t* comm, int nranks, ncclUniqueId commId
 TWIN(CommInitRank);
 
 ncclResult_t pncclCommInitAll(ncclComm_t* comm, int ndev, const int* devlist) {
-  if (comm == nullptr) return report(null_argument("comm"));
+  if (comm == nullptr) return report_in_group(null_argument("comm"));
   if (ndev < 1)
-    return report(Status(Code::kInvalidArgument, fmt::format("ndev is {}: must be at least 1", ndev)));
+    return report_in_group(
+        Status(Code::kInvalidArgument, fmt::format("ndev is {}: must be at least 1", ndev)));
   for (int i = 0; devlist != nullptr && i < ndev; ++i) {
     if (devlist[i] < 0)
-      return report(Status(Code::kInvalidArgument, fmt::format("device {} does not exist", devlist[i])));
+      return report_in_group(
+          Status(Code::kInvalidArgument, fmt::format("device {} does not exist", devlist[i])));
     for (int j = 0; j < i; ++j)
       if (devlist[i] == devlist[j])
-        return report(Status(Code::kInvalidUsage, fmt::format("device {} is listed twice", devlist[i])));
+        return report_in_group(
+            Status(Code::kInvalidUsage, fmt::format("device {} is listed twice", devlist[i])));
   }
   ncclUniqueId id;
   if (const ncclResult_t result = pncclGetUniqueId(&id); result != ncclSuccess) return result;
@@ -142,6 +145,9 @@ ncclResult_t pncclCommFinalize(ncclComm_t comm) {
                          "the communicator is not in a state to be finalized (still connecting, "
                          "finalized already, or failed)"));
   communicator.value()->set_finalizing();
+  if (!communicator.value()->blocking() && communicator.value()->pending.load() > 0)
+    return report(
+        Status(Code::kInProgress, "operations are pending; ncclCommGetAsyncError tells when it is over"));
   progress().drain(*communicator.value());
   return report(communicator.value()->failure());
 }
@@ -157,10 +163,17 @@ ncclResult_t pncclCommDestroy(ncclComm_t comm) {
           Status(Code::kInvalidUsage,
                  "operations of the open group use the communicator: ncclGroupEnd comes first"));
   }
+  {
+    // While it waits, another thread may still abort what it waits for.
+    const auto communicator = known(comm);
+    if (!communicator.ok()) return report(communicator.status());
+    communicator.value()->set_finalizing();
+    progress().drain(*communicator.value());
+    communicator.value()->flush();
+  }
   std::unique_ptr<Communicator> owned(communicators().take(comm));
   if (!owned)
     return report(Status(Code::kInvalidArgument, "the communicator is being destroyed by another thread"));
-  progress().drain(*owned);
   retire(comm, std::move(owned));
   return ncclSuccess;
 }
@@ -188,8 +201,9 @@ ncclResult_t pncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* asyncError) {
   const auto communicator = known(comm);
   if (!communicator.ok()) return report(communicator.status());
   const Communicator& found = *communicator.value();
-  *asyncError = to_result(found.failure().code());
+  // In this order: what fails while it is asked is not to look done.
   const bool working = found.state() == State::kConnecting || (!found.blocking() && found.pending.load() > 0);
+  *asyncError = to_result(found.failure().code());
   if (*asyncError == ncclSuccess && working) *asyncError = ncclInProgress;
   return ncclSuccess;
 }

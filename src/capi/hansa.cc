@@ -40,9 +40,9 @@ ncclResult_t hansaStreamDestroy(hansaStream_t stream) {
   const std::unique_ptr<HostStream> owned(streams().take(stream));
   if (!owned)
     return report(Status(Code::kInvalidArgument, "the stream is being destroyed by another thread"));
-  const Status failure = progress().drain(*owned);
+  // In this order: a group that another thread has open may still queue operations.
   while (streams().in_use(stream)) std::this_thread::sleep_for(std::chrono::microseconds(100));
-  return report(failure);
+  return report(progress().drain(*owned));
 }
 
 ncclResult_t hansaStreamSynchronize(hansaStream_t stream) {

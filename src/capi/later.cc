@@ -4,6 +4,7 @@
 
 #include "capi/translate.hpp"
 #include "capi/twin.hpp"
+#include "core/factory.hpp"
 
 using namespace hansa;  // NOLINT: this file is nothing but the library seen from C
 
@@ -20,11 +21,12 @@ constexpr const char* kNewId = "make a new communicator from a new unique id";
 
 ncclResult_t pncclCommInitRankScalable(ncclComm_t* newcomm, int nranks, int myrank, int nId,
                                        ncclUniqueId* commIds, ncclConfig_t* config) {
-  if (newcomm == nullptr) return report(null_argument("newcomm"));
+  if (newcomm == nullptr) return report_in_group(null_argument("newcomm"));
   *newcomm = nullptr;
-  if (commIds == nullptr) return report(null_argument("commIds"));
+  if (commIds == nullptr) return report_in_group(null_argument("commIds"));
   if (nId < 1 || nId > nranks)
-    return report(Status(Code::kInvalidArgument, fmt::format("nId is {}: must be in 1..nranks", nId)));
+    return report_in_group(
+        Status(Code::kInvalidArgument, fmt::format("nId is {}: must be in 1..nranks", nId)));
   // One root serves all: the other ids only spread the work.
   return pncclCommInitRankConfig(newcomm, nranks, commIds[0], myrank, config);
 }
@@ -76,6 +78,7 @@ ncclResult_t pncclCommWindowDeregister(ncclComm_t comm, ncclWindow_t win) {
 TWIN(CommWindowDeregister);
 
 ncclResult_t pncclGroupSimulateEnd(ncclSimInfo_t*) {
+  group().abandon();
   return refuse("ncclGroupSimulateEnd", "end the group with ncclGroupEnd");
 }
 TWIN(GroupSimulateEnd);

@@ -8,6 +8,10 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <exception>
+#include <new>
+
+#include "base/log.hpp"
 
 namespace hansa::control {
 
@@ -79,14 +83,20 @@ void EventLoop::run(const Job& job) {
   std::mutex mutex;
   std::condition_variable ran;
   bool done = false;
+  std::exception_ptr thrown;  // the caller's to handle: this thread serves others too
   post([&] {
-    job();
+    try {
+      job();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
     std::lock_guard lock(mutex);
     done = true;
     ran.notify_one();  // under the lock: the waiter's stack goes away right after it
   });
   std::unique_lock lock(mutex);
   ran.wait(lock, [&] { return done; });
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 Result<EventLoop::Token> EventLoop::add(int fd, std::uint32_t events, Handler handler) {
@@ -130,6 +140,19 @@ void EventLoop::cancel(Token timer) {
   timer_of_.erase(found);
 }
 
+// Without memory one event is lost rather than the process: who needed it has a deadline.
+template <class Call>
+void EventLoop::guard(const Call& call) noexcept {
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    // Not HANSA_WARN, which would allocate.
+    if (logs(LogLevel::kWarn))
+      write_log(LogLevel::kWarn,
+                "the control thread is out of memory: RLIMIT_AS or the memory cgroup may be too low");
+  }
+}
+
 void EventLoop::loop() {
   for (;;) {
     wait_and_dispatch();
@@ -156,7 +179,7 @@ void EventLoop::wait_and_dispatch() {
     const auto watched = watched_.find(events[i].data.u64);
     if (watched == watched_.end()) continue;
     const std::shared_ptr<Handler> handler = watched->second.handler;
-    (*handler)(events[i].events);
+    guard([&] { (*handler)(events[i].events); });
   }
 }
 
@@ -166,7 +189,7 @@ void EventLoop::run_jobs() {
     std::lock_guard lock(mutex_);
     jobs.swap(jobs_);
   }
-  for (Job& job : jobs) job();
+  for (Job& job : jobs) guard(job);
 }
 
 void EventLoop::run_timers() {
@@ -176,7 +199,7 @@ void EventLoop::run_timers() {
     const Job job = std::move(first->second.job);
     timer_of_.erase(first->second.token);
     timers_.erase(first);
-    job();
+    guard(job);
   }
 }
 

@@ -77,6 +77,8 @@ class EventLoop {
   Status start();
   void loop();
   void wait_and_dispatch();
+  template <class Call>
+  static void guard(const Call& call) noexcept;
   void run_jobs();
   void run_timers();
 

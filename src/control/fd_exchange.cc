@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <unordered_map>
@@ -20,7 +21,7 @@ namespace {
 constexpr std::size_t kNameBytes = 16, kTokenBytes = 16;
 constexpr std::size_t kRequestBytes = kTokenBytes + sizeof(std::uint64_t);
 constexpr std::size_t kMostClients = 256;  // that have not sent their request yet
-constexpr std::chrono::milliseconds kRequestDeadline{2000}, kAcceptPause{50};
+constexpr std::chrono::milliseconds kRequestDeadline{2000}, kAcceptPause{50}, kCancelPoll{20};
 
 enum class Answer : std::uint8_t { kFollows = 1, kUnknownKey = 2, kExhausted = 3 };
 
@@ -96,7 +97,8 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
       }
       if (!identify_peer(fd.get()).same_user) continue;
       if (clients_.size() >= kMostClients) drop(clients_.begin()->first);
-      admit(std::move(fd));
+      const std::uint64_t id = admit(std::move(fd));
+      if (id != 0) receive(id);  // most have asked already, and are served before they could be dropped
     }
   }
 
@@ -118,15 +120,16 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
                            [self = shared_from_this()] { self->loop_->modify(self->watch_, EPOLLIN); });
   }
 
-  void admit(Descriptor fd) {
+  std::uint64_t admit(Descriptor fd) {
     const std::uint64_t id = next_client_++;
     auto watched =
         loop_->add(fd.get(), EPOLLIN, [self = shared_from_this(), id](std::uint32_t) { self->receive(id); });
-    if (!watched.ok()) return;
+    if (!watched.ok()) return 0;
     Client& client = clients_[id];
     client.fd = std::move(fd);
     client.watch = watched.value();
     client.deadline = loop_->after(kRequestDeadline, [self = shared_from_this(), id] { self->drop(id); });
+    return id;
   }
 
   void receive(std::uint64_t id) {
@@ -162,7 +165,7 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
   Descriptor spare_ = spare_descriptor();
   std::byte token_[kTokenBytes];
   EventLoop::Token watch_ = 0, resume_ = 0;
-  std::uint64_t next_client_ = 0;
+  std::uint64_t next_client_ = 1;
   std::map<std::uint64_t, Client> clients_;  // in order of arrival: the oldest is dropped first
   std::unordered_map<std::uint64_t, Descriptor> offers_;
 };
@@ -210,17 +213,25 @@ Status refused(std::uint64_t key, std::string_view why) {
   return Status(Code::kSystem, fmt::format("cannot fetch descriptor {} from another process: {}", key, why));
 }
 
-Result<Descriptor> receive_answer(int from, std::uint64_t key, std::chrono::milliseconds timeout) {
+bool is_set(const std::atomic<bool>* flag) { return flag && flag->load(std::memory_order_acquire); }
+
+Status wait_for_answer(int from, std::uint64_t key, std::chrono::milliseconds timeout,
+                       const std::atomic<bool>* cancelled) {
   pollfd readable{from, POLLIN, 0};
   const auto until = EventLoop::Clock::now() + timeout;
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - EventLoop::Clock::now()).count();
-    const int ready = ::poll(&readable, 1, left > 0 ? static_cast<int>(left) : 0);
-    if (ready > 0) break;
-    if (ready == 0)
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - EventLoop::Clock::now());
+    const auto slice = std::clamp(left, std::chrono::milliseconds(0), kCancelPoll);
+    const int ready = ::poll(&readable, 1, static_cast<int>(slice.count()));
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR) return system_error("cannot wait for a descriptor", errno);
+    if (is_set(cancelled)) return refused(key, "given up");
+    if (left.count() <= 0)
       return refused(key, fmt::format("no answer within {} ms; is it stopped?", timeout.count()));
-    if (errno != EINTR) return system_error("cannot wait for a descriptor", errno);
   }
+}
+
+Result<Descriptor> receive_answer(int from, std::uint64_t key) {
   Answer answer{};
   iovec part{&answer, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -248,7 +259,8 @@ Result<Descriptor> receive_answer(int from, std::uint64_t key, std::chrono::mill
 
 }  // namespace
 
-Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout) {
+Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout,
+                            const std::atomic<bool>* cancelled) {
   if (address.size() != sizeof(FdAddress))
     return Status(Code::kInvalidArgument, "not an address of descriptors");
   const auto until = EventLoop::Clock::now() + timeout;
@@ -256,7 +268,7 @@ Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::m
     bool busy = false;
     auto connected = connect_local(name_of(address), nullptr, &busy);
     if (!connected.ok()) {
-      if (!busy || EventLoop::Clock::now() >= until) return connected.status();
+      if (!busy || EventLoop::Clock::now() >= until || is_set(cancelled)) return connected.status();
       ::poll(nullptr, 0, 1);
       continue;
     }
@@ -271,7 +283,8 @@ Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::m
       return system_error("cannot ask another process for a descriptor", errno);
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - EventLoop::Clock::now());
-    return receive_answer(fd, key, left);
+    HANSA_RETURN_IF_ERROR(wait_for_answer(fd, key, left, cancelled));
+    return receive_answer(fd, key);
   }
 }
 

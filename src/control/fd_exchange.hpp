@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +40,9 @@ class FdProvider {
 };
 
 // The descriptor that the provider at `address` offers under `key`; the caller owns it (closed on exec).
-// Blocks until `timeout` at most. `address` is trusted in nothing. Not from the control thread.
-Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout);
+// Blocks until `timeout` at most, or until `cancelled` (may be null) becomes true. `address` is trusted in
+// nothing. Not from the control thread.
+Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout,
+                            const std::atomic<bool>* cancelled = nullptr);
 
 }  // namespace hansa::control

@@ -15,8 +15,14 @@
 #include "base/wait.hpp"
 #include "core/factor.hpp"
 #include "core/factory.hpp"
+#include "tuner/tuner.hpp"
 
 namespace hansa {
+namespace {
+
+constexpr std::chrono::seconds kFlush{60};
+
+}  // namespace
 
 Communicator::Communicator(const CommunicatorOptions& options) : options_(options) {}
 
@@ -57,12 +63,13 @@ Status Communicator::connect() {
 }
 
 Status Communicator::meet() {
+  HANSA_RETURN_IF_ERROR(check_wish(config().algorithm));
   if (options_.ranks > 1) {
     SessionOptions session;
     session.interface = config().interface;
     session.port_first = config().port_range.first;
     session.port_last = config().port_range.last;
-    session.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(config().init_timeout * 1000));
+    session.timeout = config().init_patience();
     session.host_id = config().host_id;
     session.cancelled = &cancelled_;
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
@@ -73,6 +80,12 @@ Status Communicator::meet() {
   State connecting = State::kConnecting;
   state_.compare_exchange_strong(connecting, State::kReady);
   return failure();
+}
+
+bool Communicator::several_hosts() const {
+  const std::vector<Member>& members = session_->members();
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.host != members.front().host; });
 }
 
 Status Communicator::connect_peers() {
@@ -86,8 +99,14 @@ Status Communicator::connect_peers() {
     options.communicator = session_->number();
     options.memory = &host_memory();
     // A peer that does not answer is to be blamed before all others lose their patience with this rank.
-    options.patience = std::min(
-        options.patience, std::chrono::milliseconds(static_cast<std::int64_t>(config().init_timeout * 250)));
+    options.patience = std::min(options.patience, config().init_patience() / 4);
+    options.cancelled = &cancelled_;
+    // On one host the loopback interface is the safest; beyond it, what the ranks have met on.
+    std::string address;
+    if (several_hosts()) {
+      HANSA_ASSIGN_OR_RETURN(address, session_->address());
+      options.interface = address;
+    }
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, config().transport));
     endpoints = connections_->endpoints();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
@@ -207,7 +226,12 @@ bool Communicator::advance(Operation& operation) {
   if (operation.done) return false;
   std::unique_lock<std::mutex> turn;
   if (shared_.load(std::memory_order_acquire)) turn = std::unique_lock(turn_);
-  const bool any = advance_alone(operation);
+  bool any = true;
+  try {
+    any = advance_alone(operation);
+  } catch (const std::bad_alloc&) {
+    end(operation, Status(Code::kSystem, "out of memory: RLIMIT_AS or the memory cgroup may be too low"));
+  }
   const bool leftovers = operation.done && connections_ && !connections_->idle();
   if (turn) turn.unlock();
   if (leftovers) hand_over_leftovers();
@@ -217,6 +241,14 @@ bool Communicator::advance(Operation& operation) {
 void Communicator::hand_over_leftovers() {
   if (shared_.exchange(true, std::memory_order_acq_rel)) return progress().wake();
   if (Status status = progress().look_after(*this); !status.ok()) raise(status);
+}
+
+// Bounded because a peer that has left needs no more of what is left here.
+void Communicator::flush() {
+  if (!shared_.load(std::memory_order_acquire)) return;
+  const auto deadline = std::chrono::steady_clock::now() + kFlush;
+  Waiter waiter(true);
+  while (move_leftovers() && std::chrono::steady_clock::now() < deadline) waiter.idle();
 }
 
 bool Communicator::move_leftovers() {
@@ -240,7 +272,8 @@ bool Communicator::advance_alone(Operation& operation) {
   if (!connections_) return any;
   any = connections_->poll() || any;
   if (any) return true;
-  if (Status status = connections_->status(); !status.ok()) raise(status);
+  if (const Status status = connections_->status(); !status.ok())
+    raise(status.code() == Code::kRemote ? better_known(status) : status);
   return false;
 }
 

@@ -69,6 +69,8 @@ class Communicator {
   // True if anything happened.
   bool advance(Operation& operation);
 
+  // Waits until nothing is left of what calls left behind, or nothing can be done about it any more.
+  void flush();
   // Moves on what calls left behind; false when nothing is left. Any thread, at any time.
   bool move_leftovers();
 
@@ -95,6 +97,7 @@ class Communicator {
 
   Status meet();
   Status connect_peers();
+  bool several_hosts() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
   Status check_tables(const Request& request) const;
   Status check_overlap(const Request& request) const;

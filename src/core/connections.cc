@@ -3,24 +3,67 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
+
+#include "base/log.hpp"
 
 namespace hansa {
 namespace {
 
-bool named(std::string_view list, std::string_view name) {
+// What a rank says of a transport: that it is open, and its address; or why it is not.
+enum class Word : std::uint8_t { kAddress = 1, kRefusal = 2 };
+
+std::vector<std::byte> said(const Transport* transport, const Status& opened) {
+  std::vector<std::byte> bytes{static_cast<std::byte>(transport ? Word::kAddress : Word::kRefusal)};
+  if (transport) {
+    const auto address = transport->address();
+    bytes.insert(bytes.end(), address.begin(), address.end());
+  } else {
+    constexpr std::size_t kMostText = 1024;
+    const auto text = std::as_bytes(std::span(opened.message()));
+    bytes.insert(bytes.end(), text.begin(),
+                 text.begin() + std::min<std::ptrdiff_t>(std::ssize(text), kMostText));
+  }
+  return bytes;
+}
+
+template <class Use>
+void for_each_name(std::string_view list, Use use) {
   while (!list.empty()) {
     const std::size_t comma = list.find(',');
-    if (list.substr(0, comma) == name) return true;
+    use(list.substr(0, comma));
     list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
   }
-  return false;
+}
+
+bool named(std::string_view list, std::string_view name) {
+  bool found = false;
+  for_each_name(list, [&](std::string_view one) { found = found || one == name; });
+  return found;
+}
+
+Status check_names(std::string_view list) {
+  Status status;
+  for_each_name(list, [&](std::string_view name) {
+    std::string known;
+    bool exists = false;
+    for (const TransportKind& kind : builtin_transports()) {
+      exists = exists || kind.name == name;
+      known += fmt::format(" {}", kind.name);
+    }
+    if (!exists)
+      status =
+          Status(Code::kInvalidUsage,
+                 fmt::format("HANSA_TRANSPORT names '{}', which does not exist; there are:{}", name, known));
+  });
+  return status;
 }
 
 }  // namespace
 
 Result<Connections> Connections::open(Session& session, const TransportOptions& options,
                                       std::string_view forced) {
+  HANSA_RETURN_IF_ERROR(check_names(forced));
   Connections all;
   const auto ranks = static_cast<std::size_t>(session.ranks());
   all.self_ = static_cast<std::size_t>(session.rank());
@@ -48,11 +91,15 @@ Result<bool> Connections::try_row(Session& session, std::size_t row, const Trans
     opened = transport.status();
     if (transport.ok()) transports_[row] = std::move(transport).value();
   }
-  const auto mine = transports_[row] ? transports_[row]->address() : std::vector<std::byte>();
-  HANSA_ASSIGN_OR_RETURN(const auto addresses, session.allgather(mine));
+  // Users count on the best transport: that it failed, and did not just not apply, is theirs to know.
+  if (!opened.ok() && opened.code() != Code::kUnsupported)
+    HANSA_WARN("transport {} is left out: {}", kind.name, opened.message());
+  HANSA_ASSIGN_OR_RETURN(const auto addresses, session.allgather(said(transports_[row].get(), opened)));
   for (std::size_t peer = 0; peer < row_of_.size(); ++peer) {
     if (peer == self_ || row_of_[peer] != kNone) continue;
     const Status connected = connect_over(static_cast<Rank>(peer), row, opened, addresses[peer]);
+    if (!connected.ok() && connected.code() != Code::kUnsupported)
+      HANSA_WARN("rank {} is not reached over {}: {}", peer, kind.name, connected.message());
     if (!connected.ok())
       refusals_[peer] +=
           fmt::format("{}{}: {}", refusals_[peer].empty() ? "" : "; ", kind.name, connected.message());
@@ -62,8 +109,13 @@ Result<bool> Connections::try_row(Session& session, std::size_t row, const Trans
 
 Status Connections::connect_over(Rank peer, std::size_t row, const Status& opened, BytesView address) {
   HANSA_RETURN_IF_ERROR(opened);
-  if (address.empty()) return Status(Code::kUnsupported, fmt::format("not available on rank {}", peer));
-  HANSA_ASSIGN_OR_RETURN(auto endpoint, transports_[row]->connect(peer, address));
+  const BytesView content = address.empty() ? address : address.subspan(1);
+  if (address.empty() || address[0] != static_cast<std::byte>(Word::kAddress))
+    return Status(
+        Code::kUnsupported,
+        fmt::format("rank {} has none: {}", peer,
+                    std::string_view(reinterpret_cast<const char*>(content.data()), content.size())));
+  HANSA_ASSIGN_OR_RETURN(auto endpoint, transports_[row]->connect(peer, content));
   const auto index = static_cast<std::size_t>(peer);
   owned_[index] = std::move(endpoint);
   endpoints_[index] = owned_[index].get();

@@ -142,7 +142,10 @@ Status Group::submit(Lease communicator, StreamLease stream, const PointToPoint&
 }
 
 void Group::join(Entry& entry, StreamLease stream) {
-  if (!stream) return;
+  if (!stream) {
+    entry.waits = true;
+    return;
+  }
   auto& streams = entry.operation->streams;
   if (std::find(streams.begin(), streams.end(), stream.get()) != streams.end()) return;
   streams.push_back(stream.get());
@@ -151,13 +154,16 @@ void Group::join(Entry& entry, StreamLease stream) {
 
 void Group::add(Lease communicator, StreamLease stream, std::unique_ptr<Operation> operation) {
   operation->communicator = communicator.get();
-  entries_.push_back({std::move(communicator), {}, std::move(operation)});
+  entries_.push_back({std::move(communicator), {}, std::move(operation), false});
   join(entries_.back(), std::move(stream));
 }
 
 Status Group::run(std::vector<Entry> entries) {
-  for (const Entry& entry : entries)
+  for (const Entry& entry : entries) {
+    if (entry.communicator->forked())
+      return Status(Code::kInvalidUsage, "the group was opened before fork(): only the parent can end it");
     HANSA_RETURN_IF_ERROR(entry.communicator->check(entry.operation->messages));
+  }
   // Collectives before messages, so that ranks which wrote a group in another order still meet.
   std::stable_partition(entries.begin(), entries.end(), [](const Entry& entry) {
     return entry.operation->kind == Operation::Kind::kCollective;
@@ -185,7 +191,7 @@ Status Group::run(std::vector<Entry> entries) {
       line->operations.push_back(entry.operation.get());
       continue;
     }
-    if (entry.streams.empty() && communicator->blocking())
+    if (entry.waits && communicator->blocking())
       entry.operation->streams.push_back(&line_of(waited, communicator));
     if (entry.streams.empty() && !communicator->blocking())
       pending = Status(Code::kInProgress, "the operation runs; ncclCommGetAsyncError tells when it is done");
@@ -209,22 +215,27 @@ Status Group::connect(Lease communicator, std::function<void()> undo) {
 Status Group::connect_all(std::vector<Newcomer> newcomers) {
   std::vector<Status> results(newcomers.size());
   std::vector<std::thread> threads;
-  Status pending;
+  threads.reserve(newcomers.size());
+  Status pending, stuck;
   for (std::size_t i = 0; i < newcomers.size(); ++i) {
     Communicator* communicator = newcomers[i].communicator.get();
-    if (!communicator->blocking()) {
-      communicator->connect_in_background();
-      pending = Status(Code::kInProgress,
-                       "the communicator connects; ncclCommGetAsyncError tells when it is ready");
-    } else if (newcomers.size() == 1) {
-      results[i] = communicator->connect();
-    } else {
-      try {
+    try {
+      if (!stuck.ok()) {
+        results[i] = stuck;
+      } else if (!communicator->blocking()) {
+        communicator->connect_in_background();
+        pending = Status(Code::kInProgress,
+                         "the communicator connects; ncclCommGetAsyncError tells when it is ready");
+      } else if (newcomers.size() == 1) {
+        results[i] = communicator->connect();
+      } else {
         threads.emplace_back([communicator, &result = results[i]] { result = communicator->connect(); });
-      } catch (const std::system_error& error) {
-        results[i] = Status(Code::kSystem, std::string("a thread cannot be started: ") + error.what() +
-                                               "; RLIMIT_NPROC or the pids cgroup may be too low");
       }
+    } catch (const std::system_error& error) {
+      stuck = results[i] = Status(Code::kSystem, std::string("a thread cannot be started: ") + error.what() +
+                                                     "; RLIMIT_NPROC or the pids cgroup may be too low");
+      // Those on their way would wait for this one.
+      for (std::size_t j = 0; j < i; ++j) newcomers[j].communicator->raise(stuck);
     }
   }
   for (std::thread& thread : threads) thread.join();
@@ -238,23 +249,34 @@ Status Group::connect_all(std::vector<Newcomer> newcomers) {
   return failure.ok() ? pending : failure;
 }
 
+void Group::abandon() {
+  if (!open() || --depth_ > 0) return;
+  entries_.clear();
+  failure_ = Status();
+  for (Newcomer& newcomer : std::exchange(newcomers_, {})) {
+    newcomer.communicator = Lease();
+    newcomer.undo();
+  }
+}
+
 Status Group::end() {
   if (!open()) return Status(Code::kInvalidUsage, "ncclGroupEnd without ncclGroupStart");
   if (--depth_ > 0) return {};
   std::vector<Entry> entries = std::exchange(entries_, {});
   std::vector<Newcomer> newcomers = std::exchange(newcomers_, {});
-  if (Status failure = std::exchange(failure_, Status()); !failure.ok()) {
+  const auto undo_all = [&](const Status& why) {
     for (Newcomer& newcomer : newcomers) {
       newcomer.communicator = Lease();
       newcomer.undo();
     }
-    return failure;
-  }
+    return why;
+  };
+  if (Status failure = std::exchange(failure_, Status()); !failure.ok()) return undo_all(failure);
   const auto differs = [&](const Entry& entry) {
     return entry.communicator->blocking() != entries.front().communicator->blocking();
   };
   if (std::any_of(entries.begin(), entries.end(), differs))
-    return Status(Code::kInvalidArgument, "blocking and non-blocking communicators in one group");
+    return undo_all(Status(Code::kInvalidArgument, "blocking and non-blocking communicators in one group"));
   Status connected;
   if (!newcomers.empty()) connected = connect_all(std::move(newcomers));
   if (!connected.ok() && connected.code() != Code::kInProgress) return connected;

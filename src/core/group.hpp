@@ -22,6 +22,8 @@ class Group {
   void start() noexcept { ++depth_; }
   // Runs everything if this ends the outermost group. kInvalidUsage without a start.
   Status end();
+  // Ends the group without running it, where that is the outermost one.
+  void abandon();
   // Remembers a call's failure, which end() returns again, running nothing.
   void fail(const Status& status);
 
@@ -42,6 +44,7 @@ class Group {
     Lease communicator;
     std::vector<StreamLease> streams;
     std::unique_ptr<Operation> operation;
+    bool waits = false;  // some call of it had no stream: it is done when the group's end returns
   };
   struct Newcomer {
     Lease communicator;

@@ -54,7 +54,7 @@ class HandleTable {
       Place& place = table_[next_ % total / kSegment][next_ % total % kSegment];
       ++next_;
       if (place.object.load(std::memory_order_relaxed) != nullptr) continue;
-      if (place.users.load(std::memory_order_acquire) != 0) continue;  // an old object is still in use
+      if (place.users.load(std::memory_order_seq_cst) != 0) continue;  // an old object is still in use
       place.object.store(object, std::memory_order_seq_cst);
       return &place;
     }
@@ -87,7 +87,7 @@ class HandleTable {
 
   bool in_use(const void* handle) const noexcept {
     const Place* place = place_of(handle);
-    return place != nullptr && place->users.load(std::memory_order_acquire) != 0;
+    return place != nullptr && place->users.load(std::memory_order_seq_cst) != 0;
   }
 
  private:

@@ -42,7 +42,7 @@ bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::
   const Arrival arrival = endpoint.peek(channel.lane, 0);
   if (arrival.data == nullptr) return false;
   const std::size_t expected = pull ? sizeof(Descriptor) : 0;
-  if (arrival.stamp != stamp_of(bytes) || arrival.bytes != expected) {
+  if (arrival.stamp != stamp_of(index) || arrival.bytes != expected) {
     fail_mismatch(channel, arrival, expected);
     return false;
   }
@@ -65,10 +65,10 @@ void Execution::hand_over_direct(std::uint32_t operand, std::uint32_t index, std
     const Step& step = plan_.schedule.steps[index];
     const Descriptor descriptor = endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes));
     std::memcpy(endpoint.reserve(channel.lane, 0), &descriptor, sizeof descriptor);
-    endpoint.commit(channel.lane, sizeof descriptor, stamp_of(bytes));
+    endpoint.commit(channel.lane, sizeof descriptor, stamp_of(index));
     ++direct_.unread(index);
   } else if (channel.outgoing) {
-    endpoint.commit(channel.lane, 0, stamp_of(bytes));
+    endpoint.commit(channel.lane, 0, stamp_of(index));
   } else {
     endpoint.release(channel.lane);
     if (pull) direct_.send_read(c, position_of_[operand]);

@@ -42,6 +42,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFun
   cursors_.resize(plan_.channels.size());
   next_.resize(schedule.steps.size());
   chunks_.resize(schedule.steps.size());
+  total_.resize(schedule.steps.size());
   unfinished_.reserve(schedule.steps.size());
   walk_.resize(widest);
   from_.resize(widest);
@@ -72,6 +73,8 @@ void Execution::start(const Call& call) {
     call_.chunk = std::max<std::size_t>(call.map.max_elements(), 1);
     direct_.start(call.number, call.stamp);
   }
+  // Where nothing is copied by pieces they cost addresses only.
+  if (plan_.direct) pieces_ = workspace_->pieces(walk_.size());
   failure_ = Status();
   element_bytes_ = size_of(call.type);
   const std::size_t longest = std::min(call_.chunk, call.map.max_elements()) * element_bytes_;
@@ -84,8 +87,12 @@ void Execution::start(const Call& call) {
   for (std::uint32_t s = 0; s < next_.size(); ++s) {
     const Operand& measure = plan_.schedule.operands[measure_of_[s]];
     std::size_t most = 0;
-    for (std::uint32_t i = 0; i < measure.blocks.size(); ++i)
-      most = std::max(most, block_elements(measure, i));
+    total_[s] = 0;
+    for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {
+      const std::size_t elements = block_elements(measure, i);
+      most = std::max(most, elements);
+      total_[s] += elements;
+    }
     chunks_[s] = static_cast<std::uint32_t>(std::max<std::size_t>((most + call_.chunk - 1) / call_.chunk, 1));
     unfinished_.push_back(s);
   }
@@ -131,7 +138,7 @@ bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
   return true;
 }
 
-bool Execution::acquire(std::uint32_t operand, std::size_t bytes) {
+bool Execution::acquire(std::uint32_t operand, std::uint32_t step, std::size_t bytes) {
   const std::uint32_t index = plan_.channel_of[operand];
   if (index == kNoChannel) return true;
   const Channel& channel = plan_.channels[index];
@@ -143,7 +150,7 @@ bool Execution::acquire(std::uint32_t operand, std::size_t bytes) {
   const Arrival first = endpoint.peek(channel.lane, 0);
   if (first.data == nullptr) return false;
   const std::size_t expected = last > 0 ? slot : bytes;
-  if (first.stamp != stamp_of(bytes) || first.bytes != expected) {
+  if (first.stamp != stamp_of(step) || first.bytes != expected) {
     fail_mismatch(channel, first, expected);
     return false;
   }
@@ -167,7 +174,7 @@ bool Execution::try_step(std::uint32_t index) {
   if (accepting && !direct_.announced(index)) announce(index, bytes);
   if (!on_turn(index, chunk)) return false;
   for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k)
-    if (!(goes_direct(k, bytes) ? acquire_direct(k, index, bytes) : acquire(k, bytes))) return false;
+    if (!(goes_direct(k, bytes) ? acquire_direct(k, index, bytes) : acquire(k, index, bytes))) return false;
   if (bytes > 0 && !accepting) transfer(index, chunk);
   if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
   hand_over(index, bytes);
@@ -186,18 +193,19 @@ void Execution::hand_over(std::uint32_t index, std::size_t bytes) {
     if (goes_direct(k, bytes))
       hand_over_direct(k, index, bytes);
     else
-      hand_over_cells(plan_.channels[c], *endpoint_of_[c], bytes);
+      hand_over_cells(plan_.channels[c], *endpoint_of_[c], index, bytes);
     pass(c);
   }
 }
 
-void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std::size_t bytes) {
+void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std::uint32_t step,
+                                std::size_t bytes) {
   const std::size_t slot = endpoint.capabilities().slot_bytes;
   std::size_t left = bytes;
   for (std::uint32_t cell = cells(bytes, slot); cell > 0; --cell) {
     const std::size_t now = std::min(left, slot);
     if (channel.outgoing)
-      endpoint.commit(channel.lane, static_cast<std::uint32_t>(now), stamp_of(bytes));
+      endpoint.commit(channel.lane, static_cast<std::uint32_t>(now), stamp_of(step));
     else
       endpoint.release(channel.lane);
     left -= now;

@@ -65,11 +65,12 @@ class Execution {
   bool dependencies_met(std::uint32_t step, std::uint32_t chunk) const;
   bool on_turn(std::uint32_t step, std::uint32_t chunk) const;
   // Whether the operand's message can move now; collects its cells.
-  bool acquire(std::uint32_t operand, std::size_t bytes);
-  // What every cell of a message carries: the call's stamp and the message's length, so that messages of
-  // different lengths are told apart even where their first cells look alike.
-  std::uint32_t stamp_of(std::size_t bytes) const noexcept {
-    return call_.stamp ^ static_cast<std::uint32_t>(bytes * 0x9e3779b97f4a7c15u >> 32);
+  bool acquire(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
+  // What every cell of a step's messages carries: the call's stamp and the length of all chunks, so that
+  // messages of different lengths are told apart even where their first cells look alike.
+  std::uint32_t stamp_of(std::uint32_t step) const noexcept {
+    return call_.stamp ^
+           static_cast<std::uint32_t>(total_[step] * element_bytes_ * 0x9e3779b97f4a7c15u >> 32);
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
   void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
@@ -83,7 +84,7 @@ class Execution {
   bool accepts(std::uint32_t step, std::size_t bytes) const;
   void announce(std::uint32_t step, std::size_t bytes);
   void hand_over_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
-  void hand_over_cells(const Channel& channel, Endpoint& endpoint, std::size_t bytes);
+  void hand_over_cells(const Channel& channel, Endpoint& endpoint, std::uint32_t step, std::size_t bytes);
   Status wait(const Completion& completion, Rank peer);
   // The memory of an operand that is one run.
   Bytes local_memory(const Operand& operand, std::size_t bytes) const;
@@ -108,9 +109,10 @@ class Execution {
   std::size_t element_bytes_ = 1, scratch_stride_ = 0;
   std::vector<Cursor> cursors_;               // by channel
   std::vector<std::uint32_t> next_, chunks_;  // by step: chunk to run next, how many there are
+  std::vector<std::size_t> total_;            // by step: elements of all its chunks
   std::vector<std::uint32_t> unfinished_;     // steps, in list order
   std::uint32_t slowest_ = 0;                 // the least of next_ over unfinished steps
-  std::byte* scratch_ = nullptr;
+  std::byte *scratch_ = nullptr, *pieces_ = nullptr;
   DirectMessages direct_;
   Status failure_;
 

@@ -49,7 +49,10 @@ class OperandCursor {
   std::byte* data() const noexcept { return at_; }
   // How many of the next `bytes` lie together.
   std::size_t together(std::size_t bytes) const noexcept {
-    return is_message() ? std::min(bytes, left_) : is_copied() ? std::min(bytes, Workspace::kPiece) : bytes;
+    return is_message()  ? std::min(bytes, left_)
+           : is_copied() ? std::min(bytes, Workspace::kPiece)
+           : is_remote() ? std::min(bytes, kMappedPiece)
+                         : bytes;
   }
   void skip(std::size_t bytes) noexcept {
     offset_ += bytes;
@@ -65,6 +68,9 @@ class OperandCursor {
   }
 
  private:
+  // Of memory of a peer that is mapped: how much is done before the call's end is looked for.
+  static constexpr std::size_t kMappedPiece = std::size_t{1} << 20;
+
   void enter(std::uint32_t cell) noexcept {
     cell_ = cell;
     left_behind_ = false;

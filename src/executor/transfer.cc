@@ -62,14 +62,13 @@ Status Execution::wait(const Completion& completion, Rank peer) {
 // pieces that stay in the cache between.
 void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t bytes) {
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
-  std::byte* const pieces = plan_.direct ? workspace_->pieces(count) : nullptr;
   std::size_t taken = 0;
   for (std::uint32_t k = 0; k < count; ++k) {
     const std::uint32_t operand = step.operands + k;
     const bool source = k < step.sources;
     std::byte* at = walk_[k].data();
     if (walk_[k].is_copied()) {
-      at = pieces + k * Workspace::kPiece;
+      at = pieces_ + k * Workspace::kPiece;
       if (source) {
         const Rank peer = plan_.schedule.operands[operand].peer;
         Completion done;
@@ -91,7 +90,7 @@ void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t 
     const std::uint32_t operand = step.operands + k;
     Completion done;
     endpoint_of_[plan_.channel_of[operand]]->put(direct_.remote(operand).descriptor, walk_[k].offset(),
-                                                 {pieces + k * Workspace::kPiece, bytes}, done);
+                                                 {pieces_ + k * Workspace::kPiece, bytes}, done);
     if (Status status = wait(done, plan_.schedule.operands[operand].peer); !status.ok()) failure_ = status;
   }
   for (std::uint32_t k = 0; k < count; ++k) walk_[k].skip(bytes);

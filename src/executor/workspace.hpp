@@ -23,6 +23,7 @@ class Workspace {
    public:
     std::byte* at_least(std::size_t bytes) {
       if (bytes > bytes_) {
+        bytes_ = 0;  // until there is memory again
         memory_.reset();
         memory_.reset(static_cast<std::byte*>(::operator new(bytes, kLine)));
         bytes_ = bytes;

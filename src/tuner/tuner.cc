@@ -55,7 +55,39 @@ std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes,
   }
 }
 
+Status unknown(std::string_view what, std::string_view name, const std::string& known) {
+  return Status(Code::kInvalidUsage,
+                fmt::format("HANSA_ALGORITHM names the {} '{}', which does not exist; there are:{}", what,
+                            name, known));
+}
+
 }  // namespace
+
+Status check_wish(std::string_view wish) {
+  while (!wish.empty()) {
+    const std::size_t comma = wish.find(',');
+    const std::string_view item = wish.substr(0, comma);
+    const std::size_t colon = item.find(':');
+    const std::string_view name = colon == std::string_view::npos ? item : item.substr(colon + 1);
+    const std::string_view collective =
+        colon == std::string_view::npos ? std::string_view() : item.substr(0, colon);
+    bool found = false, served = collective.empty();
+    std::string names, collectives;
+    for (int c = 0; c < kCollectives; ++c) {
+      served = served || name_of(static_cast<Collective>(c)) == collective;
+      collectives += fmt::format(" {}", name_of(static_cast<Collective>(c)));
+    }
+    for (const Algorithm& row : builtin_algorithms()) {
+      found = found || row.name == name;
+      if (names.find(fmt::format(" {} ", row.name)) == std::string::npos)
+        names += fmt::format(" {} ", row.name);
+    }
+    if (!served) return unknown("collective", collective, collectives);
+    if (!found) return unknown("algorithm", name, names);
+    wish = comma == std::string_view::npos ? std::string_view() : wish.substr(comma + 1);
+  }
+  return {};
+}
 
 Result<const Algorithm*> choose(const Query& query, std::size_t bytes, bool direct, std::string_view wish) {
   if (const auto name = wished(wish, query.collective); !name.empty())

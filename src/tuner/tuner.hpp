@@ -10,6 +10,9 @@
 
 namespace hansa {
 
+// kInvalidUsage where a wish names no algorithm that there is, or no collective.
+Status check_wish(std::string_view wish);
+
 // `bytes`: of the whole vector (allreduce, broadcast, reduce), of the gathered or scattered whole, or of what
 // one rank sends (alltoall); 0 where ranks cannot know it alike (alltoallv).
 // `direct`: every rank reaches every other's memory.

@@ -44,7 +44,8 @@ const Mismatch kMismatches[] = {
 class Mismatched : public testing::TestWithParam<std::tuple<Mismatch, int>> {};
 
 TEST_P(Mismatched, IsAnErrorOnAllRanks) {
-  const auto& [mismatch, count] = GetParam();
+  const auto& mismatch = std::get<0>(GetParam());
+  const auto count = std::get<1>(GetParam());
   std::vector<ncclComm_t> comms(static_cast<std::size_t>(count));
   ASSERT_DONE(ncclCommInitAll(comms.data(), count, nullptr));
   const Stopwatch watch;

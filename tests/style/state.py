@@ -15,7 +15,8 @@ SHARED = {
 }
 ENVIRONMENT = "src/base/config.cc"
 
-NO_VARIABLE = re.compile(
+NO_FUNCTION = re.compile(r"^[\w:\s*&]+(?:<[^()]*>)?[\s*&]+\w+ ?\(")
+VARIABLE = re.compile(
     r"^(using|typedef|template|extern \w+ \w+ ?\(|static_assert|class|struct|union|enum|friend|namespace|return|public|private)\b")
 VARIABLE = re.compile(r"^(?:(?:static|inline|thread_local|constinit|extern|volatile|const|unsigned|long|struct)\s+)*[A-Za-z_][\w:]*(?:<.*>)?[\s*&]+"
                       r"[A-Za-z_]\w*(?:\[[^\]]*\])*\s*(?:=.*|\{.*\})?$")
@@ -34,7 +35,7 @@ def mutable(scope, statement):
     if NO_VARIABLE.match(statement) or "operator" in statement or is_constant(statement.split("=")[0]):
         return False
     if is_namespace(scope):
-        return bool(VARIABLE.match(statement))
+        return not FUNCTION.match(statement) and bool(VARIABLE.match(statement))
     return bool(re.match(r"(inline\s+)?(static|thread_local)\b(?!.*\)\s*(const|noexcept|override|= default)*$)", statement)) \
         and bool(VARIABLE.match(statement) or re.search(r"\{\}$|=", statement))
 

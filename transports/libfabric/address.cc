@@ -105,7 +105,7 @@ Result<Address> Address::decode(BytesView bytes) {
   std::memcpy(&wire, bytes.data(), sizeof wire);
   const BytesView name = bytes.subspan(sizeof wire);
   if (wire.magic != kMagic || wire.name_bytes != name.size() || name.empty() || name.size() > kLongestName ||
-      wire.lanes > 0xffff) {
+      wire.lanes > 0xffff || wire.unused != 0) {
     return Status(Code::kInvalidArgument, "not a libfabric address of this build");
   }
   return Address{.loopback = wire.loopback,

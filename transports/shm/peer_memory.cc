@@ -16,6 +16,8 @@ namespace hansa::shm {
 namespace {
 
 constexpr std::chrono::milliseconds kFetchDeadline{2000};
+// Peers free what was allocated, and nobody tells: the address space is not to fill up.
+constexpr std::size_t kMostMappings = 1024;
 
 using Transfer = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
 
@@ -69,8 +71,15 @@ const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
   const auto place =
       std::lower_bound(mappings_.begin(), mappings_.end(), allocation,
                        [](const Mapping& mapping, std::uint64_t id) { return mapping.allocation < id; });
-  if (place != mappings_.end() && place->allocation == allocation) return *place;
-  Mapping mapping{allocation, nullptr, 0};
+  if (place != mappings_.end() && place->allocation == allocation) {
+    place->used = ++clock_;
+    return *place;
+  }
+  if (mappings_.size() >= kMostMappings) {
+    forget_oldest();
+    return mapping_of(allocation);
+  }
+  Mapping mapping{allocation, nullptr, 0, ++clock_};
   struct stat about {};
   auto fetched = control::fetch_fd(fds_, allocation, kFetchDeadline);
   if (fetched.ok() && fstat(fetched.value().get(), &about) == 0 && about.st_size > 0) {
@@ -82,6 +91,14 @@ const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
     }
   }
   return *mappings_.insert(place, mapping);
+}
+
+// What was not used for longest; no call is that long ago.
+void PeerMemory::forget_oldest() {
+  const auto oldest = std::min_element(mappings_.begin(), mappings_.end(),
+                                       [](const Mapping& a, const Mapping& b) { return a.used < b.used; });
+  if (oldest->base != nullptr) munmap(oldest->base, oldest->bytes);
+  mappings_.erase(oldest);
 }
 
 std::byte* PeerMemory::map(const Descriptor& remote) noexcept {

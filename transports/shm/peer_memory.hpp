@@ -46,13 +46,16 @@ class PeerMemory {
     std::uint64_t allocation = 0;
     std::byte* base = nullptr;  // null: was refused, and will be
     std::size_t bytes = 0;
+    std::uint64_t used = 0;
   };
+  void forget_oldest();
   const Mapping& mapping_of(std::uint64_t allocation);
 
   Beacon beacon_;
   control::FdAddress fds_;
   bool same_process_;
   bool single_copy_ = false;
+  std::uint64_t clock_ = 0;
   std::vector<Mapping> mappings_;  // by allocation, ascending
 };
 

@@ -35,8 +35,11 @@ ProcessRegistry<Inbox>& inboxes() {
 
 class ShmTransport final : public Transport {
  public:
-  ShmTransport(const Address& address, std::shared_ptr<Local> local, std::chrono::milliseconds patience)
-      : address_(address), local_(std::move(local)), patience_(patience) {
+  ShmTransport(const Address& address, std::shared_ptr<Local> local, const TransportOptions& options)
+      : address_(address),
+        local_(std::move(local)),
+        patience_(options.patience),
+        cancelled_(options.cancelled) {
     local_->beacon = random_u64();
     address_.beacon = {process_identity(), getpid(), reinterpret_cast<std::uintptr_t>(&local_->beacon),
                        local_->beacon};
@@ -86,7 +89,7 @@ class ShmTransport final : public Transport {
       HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
       return std::shared_ptr<std::byte>(std::move(inbox), region);
     }
-    auto fetched = control::fetch_fd(theirs.fds, kInboxKey, patience_);
+    auto fetched = control::fetch_fd(theirs.fds, kInboxKey, patience_, cancelled_);
     if (!fetched.ok()) return Status(Code::kUnsupported, std::string(fetched.status().message()));
     return map_region(fetched.value().get(), address_.layout, address_.rank);
   }
@@ -94,6 +97,7 @@ class ShmTransport final : public Transport {
   Address address_;
   std::shared_ptr<Local> local_;
   std::chrono::milliseconds patience_;
+  const std::atomic<bool>* cancelled_;
   Capabilities capabilities_;
 };
 
@@ -125,8 +129,7 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   auto& fds = *provider;
   auto local = std::make_shared<shm::Local>(
       shm::Local{std::move(provider), std::move(inbox), shm::OwnMemory(options.memory, fds), 0, {}});
-  return std::unique_ptr<Transport>(
-      std::make_unique<shm::ShmTransport>(address, std::move(local), options.patience));
+  return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }
 
 }  // namespace hansa

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/process.hpp"
 #include "base/shared_memory.hpp"
 
 namespace hansa {
@@ -22,17 +23,18 @@ std::uint64_t next_id() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-void unmap(const Allocation& allocation) {
-  drop_shared_memory(allocation.fd, allocation.bytes);
+// In a forked child the pages are the parent's still: only this process lets go of them.
+void unmap(const Allocation& allocation, bool forked) {
+  if (!forked) drop_shared_memory(allocation.fd, allocation.bytes);
   munmap(allocation.base, allocation.bytes);
   close(allocation.fd);
 }
 
-bool before(const Allocation& allocation, const void* address) {
-  return allocation.base < static_cast<const std::byte*>(address);
-}
-
 }  // namespace
+
+bool HostMemory::before(const Owned& owned, const void* address) {
+  return owned.allocation.base < static_cast<const std::byte*>(address);
+}
 
 HostMemory::HostMemory() {
   tables_.push_back(std::make_unique<Table>(kFirstCapacity));
@@ -40,7 +42,7 @@ HostMemory::HostMemory() {
 }
 
 HostMemory::~HostMemory() {
-  for (const Allocation& allocation : allocations_) unmap(allocation);
+  for (const Owned& owned : allocations_) unmap(owned.allocation, owned.generation != process_generation());
 }
 
 Result<std::byte*> HostMemory::allocate(std::size_t bytes) {
@@ -65,22 +67,26 @@ Result<std::byte*> HostMemory::allocate(std::size_t bytes) {
   std::byte* const base = mapped.value();
   const std::lock_guard lock(mutex_);
   const auto place = std::lower_bound(allocations_.begin(), allocations_.end(), base, before);
-  allocations_.insert(place, Allocation{next_id(), base, whole, fd});
+  allocations_.insert(place, Owned{{next_id(), base, whole, fd}, process_generation()});
   publish();
   return base;
 }
 
 Status HostMemory::free(void* address) {
-  const std::lock_guard lock(mutex_);
-  const auto place = std::lower_bound(allocations_.begin(), allocations_.end(), address, before);
-  if (place == allocations_.end() || place->base != address) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("{} was not allocated here or is freed already", address));
+  Owned freed;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto place = std::lower_bound(allocations_.begin(), allocations_.end(), address, before);
+    if (place == allocations_.end() || place->allocation.base != address) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("{} was not allocated here or is freed already", address));
+    }
+    freed = *place;
+    allocations_.erase(place);
+    publish();
   }
-  const Allocation freed = *place;
-  allocations_.erase(place);
-  publish();
-  unmap(freed);
+  // Without the lock: gigabytes take a while, and a fork meanwhile would leave it locked in the child.
+  unmap(freed.allocation, freed.generation != process_generation());
   return {};
 }
 
@@ -95,7 +101,7 @@ void HostMemory::publish() {
   version_.store(version + 1, std::memory_order_relaxed);
   // Release: who sees one of these sees the odd version as well.
   for (std::size_t i = 0; i < allocations_.size(); ++i) {
-    const Allocation& allocation = allocations_[i];
+    const Allocation& allocation = allocations_[i].allocation;
     Entry& entry = table->entries[i];
     entry.base.store(reinterpret_cast<std::uintptr_t>(allocation.base), std::memory_order_release);
     entry.bytes.store(allocation.bytes, std::memory_order_release);
@@ -146,11 +152,11 @@ std::optional<Allocation> HostMemory::identify(const void* address, std::size_t 
 Result<int> HostMemory::duplicate(std::uint64_t id) const {
   const std::lock_guard lock(mutex_);
   const auto found = std::find_if(allocations_.begin(), allocations_.end(),
-                                  [&](const Allocation& allocation) { return allocation.id == id; });
+                                  [&](const Owned& owned) { return owned.allocation.id == id; });
   if (found == allocations_.end()) {
     return Status(Code::kInvalidArgument, fmt::format("allocation {} is not here or freed", id));
   }
-  const int copy = fcntl(found->fd, F_DUPFD_CLOEXEC, 0);
+  const int copy = fcntl(found->allocation.fd, F_DUPFD_CLOEXEC, 0);
   if (copy >= 0) return copy;
   return Status(Code::kSystem, fmt::format("cannot duplicate a descriptor: {}; see ulimit -n",
                                            std::generic_category().message(errno)));

@@ -38,11 +38,16 @@ class HostMemory final : public Memory {
     std::atomic<std::size_t> count{0};
     std::vector<Entry> entries;
   };
+  struct Owned {
+    Allocation allocation;
+    std::uint64_t generation = 0;  // of the process that allocated it
+  };
+  static bool before(const Owned& owned, const void* address);
   void publish();
   std::optional<Allocation> search(const Table& table, std::uint64_t address, std::size_t bytes) const;
 
   mutable std::mutex mutex_;
-  std::vector<Allocation> allocations_;  // by base; the truth, under the mutex
+  std::vector<Owned> allocations_;  // by base; the truth, under the mutex
   std::vector<std::unique_ptr<Table>>
       tables_;  // each twice its predecessor, kept for readers that still look there
   std::atomic<const Table*> table_;
