@@ -15,9 +15,9 @@ SHARED = {
 }
 ENVIRONMENT = "src/base/config.cc"
 
-NO_FUNCTION = re.compile(r"^[\w:\s*&]+(?:<[^()]*>)?[\s*&]+\w+ ?\(")
-VARIABLE = re.compile(
+NO_VARIABLE = re.compile(
     r"^(using|typedef|template|extern \w+ \w+ ?\(|static_assert|class|struct|union|enum|friend|namespace|return|public|private)\b")
+FUNCTION = re.compile(r"^[\w:\s*&]+(?:<[^()]*>)?[\s*&]+\w+ ?\(")
 VARIABLE = re.compile(r"^(?:(?:static|inline|thread_local|constinit|extern|volatile|const|unsigned|long|struct)\s+)*[A-Za-z_][\w:]*(?:<.*>)?[\s*&]+"
                       r"[A-Za-z_]\w*(?:\[[^\]]*\])*\s*(?:=.*|\{.*\})?$")
 
