@@ -164,7 +164,7 @@ void Hub::enter(Below& below, const Entry& entry) {
   below.ranks = {entry.process.rank};
   below.link->send(Message::kWelcome, Welcome{setup_.leader}.encode());
   entries_.push_back(entry);
-  if (const Status good = judge(entry, setup_.leader, ranks()); !good.ok()) return fail(good);
+  if (const Status good = judge(entry, setup_.leader, ranks()); !good.ok()) fail(good);
   if (!failed_.ok()) return below.link->send(Message::kFail, Failure{failed_}.encode());
   if (root_) root_->send(Message::kEnter, entry.encode());  // not open yet: sent by on_open()
 }

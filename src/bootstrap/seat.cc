@@ -173,7 +173,8 @@ void Seat::on_closed(Link& link, int error) {
   const bool opened = link.was_open();
   link_.reset();
   if (left_) return done();
-  if (!opened) return connect_later(kReconnect);
+  // A hub that ends just when this rank comes has not said a word to it.
+  if (!opened || hub_.rank < 0) return connect_later(kReconnect);
   std::vector<Rank> lost{hub_.rank};
   {
     std::lock_guard lock(mutex_);

@@ -174,6 +174,26 @@ TEST(Abort, WithWorkBehindWhatDoesNotEnd) {
 }
 
 // The group goes on without it.
+// Destroy waits for a peer that does not come; abort is how to end that.
+TEST(Abort, WhileAnotherThreadDestroys) {
+  Ranks ranks(2);
+  hansaStream_t stream = nullptr;
+  ASSERT_DONE(hansaStreamCreate(&stream));
+  std::vector<int> values(9);
+  ASSERT_DONE(
+      ncclAllReduce(values.data(), values.data(), 9, ncclInt, ncclSum, ranks[0], hansaStreamAsCuda(stream)));
+  std::thread destroyer([&] { (void)ncclCommDestroy(ranks[0]); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const Stopwatch watch;
+  (void)ncclCommAbort(ranks[0]);
+  destroyer.join();
+  EXPECT_LT(watch.seconds(), kBound);
+  EXPECT_EQ(ncclRemoteError, hansaStreamSynchronize(stream));
+  EXPECT_DONE(hansaStreamDestroy(stream));
+  EXPECT_DONE(ncclCommAbort(ranks[1]));
+  ranks.comms = {};
+}
+
 TEST(Abort, InAnOpenGroup) {
   ncclComm_t comms[2];
   ASSERT_DONE(ncclCommInitAll(comms, 2, nullptr));

@@ -89,6 +89,31 @@ TEST(Fork, ChildCannotUseWhatItInherited) {
   for (const ncclComm_t comm : comms) EXPECT_EQ(ncclSuccess, ncclCommDestroy(comm));
 }
 
+TEST(Fork, WhatAChildFreesStaysTheParents) {
+  constexpr std::size_t kBytes = 1 << 20;
+  void* memory = nullptr;
+  ASSERT_EQ(ncclSuccess, ncclMemAlloc(&memory, kBytes)) << ncclGetLastError(nullptr);
+  std::memset(memory, 7, kBytes);
+  expect_child([&] { CHECK(ncclMemFree(memory) == ncclSuccess); });
+  const std::vector<unsigned char> sevens(kBytes, 7);
+  EXPECT_EQ(0, std::memcmp(memory, sevens.data(), kBytes));
+  EXPECT_EQ(ncclSuccess, ncclMemFree(memory));
+}
+
+TEST(Fork, ChildCannotEndAnInheritedGroup) {
+  ncclComm_t comms[2];
+  ASSERT_EQ(ncclSuccess, ncclCommInitAll(comms, 2, nullptr)) << ncclGetLastError(nullptr);
+  int values[2] = {1, 2};
+  ASSERT_EQ(ncclSuccess, ncclGroupStart());
+  for (int i = 0; i < 2; ++i)
+    ASSERT_EQ(ncclSuccess, ncclAllReduce(&values[i], &values[i], 1, ncclInt, ncclSum, comms[i], nullptr));
+  expect_child([] { CHECK(refused(ncclGroupEnd())); });
+  ASSERT_EQ(ncclSuccess, ncclGroupEnd()) << ncclGetLastError(nullptr);
+  EXPECT_EQ(3, values[0]);
+  EXPECT_EQ(3, values[1]);
+  for (const ncclComm_t comm : comms) EXPECT_EQ(ncclSuccess, ncclCommDestroy(comm));
+}
+
 TEST(Fork, ChildMakesItsOwnWhileTheParentGoesOn) {
   ncclComm_t comms[2];
   ASSERT_EQ(ncclSuccess, ncclCommInitAll(comms, 2, nullptr)) << ncclGetLastError(nullptr);

@@ -72,6 +72,54 @@ TEST_F(Arguments, BlockingAndNonBlockingInOneGroup) {
   EXPECT_DONE(ncclCommDestroy(other));
 }
 
+TEST_F(Arguments, NewcomersOfAFailedGroupAreUndone) {
+  ncclUniqueId id;
+  ASSERT_DONE(ncclGetUniqueId(&id));
+  ncclConfig_t foreign = NCCL_CONFIG_INITIALIZER;
+  foreign.magic = 0;
+  ncclComm_t made[2] = {};
+  const Stopwatch watch;
+  ASSERT_DONE(ncclGroupStart());
+  EXPECT_DONE(ncclCommInitRank(&made[0], 2, id, 0));
+  EXPECT_REFUSED(ncclInvalidArgument, ncclCommInitRankConfig(&made[1], 2, id, 1, &foreign));
+  EXPECT_REFUSED(ncclInvalidArgument, ncclGroupEnd());
+  EXPECT_EQ(nullptr, made[0]);
+  EXPECT_LT(watch.seconds(), kBound);
+}
+
+TEST_F(Arguments, SimulatingAGroupEndsIt) {
+  in[0] = 5;
+  ASSERT_DONE(ncclGroupStart());
+  EXPECT_DONE(ncclAllReduce(in, out, 1, ncclInt, ncclSum, comm, nullptr));
+  EXPECT_NE(ncclSuccess, ncclGroupSimulateEnd(nullptr));
+  EXPECT_REFUSED(ncclInvalidUsage, ncclGroupEnd());  // it is not open any more, and nothing of it ran
+}
+
+// A send without a stream is done when the group's end returns, whatever else of the group is on a stream.
+TEST_F(Arguments, WithAndWithoutAStreamInOneGroup) {
+  hansaStream_t stream = nullptr;
+  ASSERT_DONE(hansaStreamCreate(&stream));
+  constexpr std::size_t kMany = 1 << 20;
+  std::vector<int> sent(kMany, 3), received(kMany), back(1, 9), got(1);
+  std::thread peer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_DONE(ncclGroupStart());
+    EXPECT_DONE(ncclRecv(received.data(), kMany, ncclInt, 0, ranks[1], nullptr));
+    EXPECT_DONE(ncclSend(back.data(), 1, ncclInt, 0, ranks[1], nullptr));
+    EXPECT_DONE(ncclGroupEnd());
+  });
+  ASSERT_DONE(ncclGroupStart());
+  EXPECT_DONE(ncclSend(sent.data(), kMany, ncclInt, 1, comm, nullptr));
+  EXPECT_DONE(ncclRecv(got.data(), 1, ncclInt, 1, comm, hansaStreamAsCuda(stream)));
+  ASSERT_DONE(ncclGroupEnd());
+  std::fill(sent.begin(), sent.end(), 4);
+  peer.join();
+  EXPECT_EQ(std::vector<int>(kMany, 3), received);
+  EXPECT_DONE(hansaStreamSynchronize(stream));
+  EXPECT_EQ(9, got[0]);
+  EXPECT_DONE(hansaStreamDestroy(stream));
+}
+
 // What a group still needs cannot be taken from under it.
 TEST_F(Arguments, DestroyingWhatAnOpenGroupUses) {
   hansaStream_t stream = nullptr;

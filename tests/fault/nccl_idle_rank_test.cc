@@ -39,6 +39,23 @@ TEST_F(IdleRank, WhatItSentArrives) {
   }
 }
 
+// Destroying takes as long as what was sent needs to leave.
+TEST_F(IdleRank, WhatItSentBeforeItLeftArrives) {
+  Ranks ranks(2);
+  ranks.each([&](int rank, ncclComm_t& comm) {
+    std::vector<int> values(1000, rank);
+    if (rank == 0) {
+      EXPECT_DONE(ncclSend(values.data(), values.size(), ncclInt, 1, comm, nullptr));
+      EXPECT_DONE(ncclCommDestroy(comm));
+      comm = nullptr;
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+      EXPECT_DONE(ncclRecv(values.data(), values.size(), ncclInt, 0, comm, nullptr));
+      EXPECT_EQ(std::vector<int>(1000, 0), values);
+    }
+  });
+}
+
 // Rank 0 waits in the second communicator for a rank that still needs bytes of the first.
 TEST_F(IdleRank, WhatItSentArrivesWhileItWaitsElsewhere) {
   Ranks first(2), second(2);

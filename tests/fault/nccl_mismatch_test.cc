@@ -70,8 +70,16 @@ INSTANTIATE_TEST_SUITE_P(Calls, Mismatched,
                          });
 
 TEST(Mismatched, MessageOfAnotherLength) {
-  for (const auto& [sent, expected] :
-       {std::pair{8u, 9u}, {9u, 8u}, {200'003u, 8u}, {8u, 200'003u}, {0u, 1u}, {1u, 0u}}) {
+  for (const auto& [sent, expected] : {std::pair{8u, 9u},
+                                       {9u, 8u},
+                                       {200'003u, 8u},
+                                       {8u, 200'003u},
+                                       {0u, 1u},
+                                       {1u, 0u},
+                                       // Whole chunks of 128 KiB, which look alike one by one.
+                                       {98'304u, 65'536u},
+                                       {65'536u, 98'304u},
+                                       {65'536u, 75'000u}}) {
     SCOPED_TRACE(std::to_string(sent) + " for " + std::to_string(expected));
     std::vector<ncclComm_t> comms(2);
     ASSERT_DONE(ncclCommInitAll(comms.data(), 2, nullptr));

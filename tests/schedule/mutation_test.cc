@@ -17,6 +17,11 @@ namespace hansa::test {
 namespace {
 
 constexpr int kOrders = 1000;
+#ifdef HANSA_SANITIZED
+constexpr Rank kFewest = 5, kMost = 5;  // the checker itself is what sanitizers look at
+#else
+constexpr Rank kFewest = 5, kMost = 8;
+#endif
 
 struct Tally {
   std::size_t mutants = 0, caught = 0, equivalent = 0, missed = 0;
@@ -77,7 +82,7 @@ TEST(Mutation, TheCheckerCatchesDamage) {
   };
   std::vector<Job> jobs;
   for (const Algorithm& row : builtin_algorithms())
-    for (Rank ranks = 5; ranks <= 8; ++ranks)
+    for (Rank ranks = kFewest; ranks <= kMost; ++ranks)
       for (const Query& query : queries(row, ranks))
         if ((query.root == 0 || query.root == 2) && query.radix <= 4) jobs.push_back({&row, query});
   std::mutex mutex;
@@ -99,7 +104,7 @@ TEST(Mutation, TheCheckerCatchesDamage) {
   line("all", total);
   for (const std::string& survivor : total.survivors) fmt::print("survivor: {}\n", survivor);
   EXPECT_GE(static_cast<double>(total.caught), 0.99 * static_cast<double>(total.caught + total.missed));
-  EXPECT_GT(total.mutants, 10000u);
+  EXPECT_GT(total.mutants, kMost == 8 ? 10000u : 1000u);
 }
 
 }  // namespace

@@ -73,10 +73,13 @@ TEST(Joining, NamesTheMissingRanksOnEveryRank) {
 }
 
 TEST(Joining, TellsAllWhereOneBelievesInAnotherNumberOfRanks) {
-  for (const Status& status : join_all(new_id(), {{0, 3, 0}, {1, 3, 0}, {2, 4, 1}}, milliseconds(20'000))) {
-    EXPECT_EQ(Code::kInvalidUsage, status.code()) << status.c_str();
-    EXPECT_TRUE(says(status, "all ranks must pass the same number")) << status.c_str();
-  }
+  for (const Rank odd : {2, 3})
+    for (const int host : {0, 1})
+      for (const Status& status :
+           join_all(new_id(), {{0, 3, 0}, {1, 3, 0}, {odd, 4, host}}, milliseconds(20'000))) {
+        EXPECT_EQ(Code::kInvalidUsage, status.code()) << status.c_str();
+        EXPECT_TRUE(says(status, "all ranks must pass the same number")) << status.c_str();
+      }
 }
 
 TEST(Joining, TellsAllWhereARankComesTwice) {
@@ -87,6 +90,25 @@ TEST(Joining, TellsAllWhereARankComesTwice) {
       EXPECT_TRUE(says(status, "rank 1 joined twice: pid ")) << status.c_str();
     }
   }
+}
+
+// One rank cannot even listen: the others hear why, long before their time is over.
+TEST(Joining, TellsAllWhereOneCannotBegin) {
+  const UniqueId id = new_id();
+  const auto before = std::chrono::steady_clock::now();
+  Status lame, other;
+  std::thread one([&] { other = join(id, 0, 2, on_host(0, milliseconds(60'000))).status(); });
+  std::thread two([&] {
+    SessionOptions options = on_host(1, milliseconds(60'000));
+    options.interface = "nosuch7";
+    lame = join(id, 1, 2, options).status();
+  });
+  one.join();
+  two.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
+  EXPECT_EQ(Code::kInvalidArgument, lame.code()) << lame.c_str();
+  EXPECT_EQ(Code::kRemote, other.code()) << other.c_str();
+  EXPECT_TRUE(says(other, "rank 1 could not join") && says(other, "nosuch7")) << other.c_str();
 }
 
 // A leader that talks another protocol.

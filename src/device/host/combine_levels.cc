@@ -1,9 +1,16 @@
 // Compiles the kernels once per instruction level and knows which of them this machine runs.
+#include <algorithm>
+
 #include "device/host/combine.hpp"
 
 // Highway would compile more levels than pay; the scalar one stands for every machine without the others.
-#define HWY_DISABLED_TARGETS \
+#define HANSA_NOT_WORTH_IT \
   (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#ifdef HANSA_SANITIZED  // one level of vectors is enough there, and takes long enough
+#define HWY_DISABLED_TARGETS (HANSA_NOT_WORTH_IT | HWY_AVX3)
+#else
+#define HWY_DISABLED_TARGETS HANSA_NOT_WORTH_IT
+#endif
 // Its emulated vectors are miscompiled by g++ before 12.3.
 #define HWY_BROKEN_EMU128 1
 #undef HWY_TARGET_INCLUDE
@@ -90,7 +97,10 @@ std::span<const CombineLevel> combine_levels() {
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  levels -= (avx2 ? 0 : 1) + (avx2 && avx512 ? 0 : 1);
+  if (!avx2)
+    levels = 1;
+  else if (!avx512)
+    levels = std::min<std::size_t>(levels, 2);
 #endif
   return std::span(kLevels, levels);
 }
