@@ -2,6 +2,11 @@
 # the shared library, the tools and the tests are linked.
 
 set(HANSA_SANITIZE "" CACHE STRING "Sanitizers to build with: see CMakePresets.json")
+# Ranks of tests are forked; absurd sizes are refused rather than fatal; a second's sleep at every exit adds up.
+set(HANSA_SANITIZER_OPTIONS
+    ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+    UBSAN_OPTIONS=print_stacktrace=1
+    "TSAN_OPTIONS=halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 allocator_may_return_null=1 atexit_sleep_ms=50")
 set(HANSA_FUZZ_SECONDS 5 CACHE STRING "How long ctest runs each fuzz target")
 
 if(NOT CMAKE_BUILD_TYPE)
@@ -127,6 +132,9 @@ function(hansa_add_test name)
            ${T_TIMEOUT} ${T_COMMAND})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${last_resort} LABELS "${T_LABELS}"
                        SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  if(HANSA_SANITIZE)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${HANSA_SANITIZER_OPTIONS}")
+  endif()
   if(T_PROCESSORS)
     set_tests_properties(${name} PROPERTIES PROCESSORS ${T_PROCESSORS})
   endif()

@@ -13,9 +13,6 @@
 #include <thread>
 #include <utility>
 
-// Ranks as processes: their parent may have threads, of which the children then know nothing.
-extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
-
 namespace hansa::test {
 namespace {
 

@@ -148,9 +148,3 @@ TEST(FdExchange, PassesBetweenProcessesAndSurvivesAForkedChild) {
 
 }  // namespace
 }  // namespace hansa::control
-
-// The child starts threads after a fork from a process with threads: allowed here because it is what is
-// tested.
-extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
-  return "die_after_fork=0";
-}

@@ -93,8 +93,3 @@ TEST(Fork, AChildThatLivesOnDoesNotHideTheDeathOfItsParent) {
 
 }  // namespace
 }  // namespace hansa::test
-
-// Children start threads after a fork from a process with threads: allowed here because it is what is tested.
-extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
-  return "die_after_fork=0";
-}

@@ -277,8 +277,3 @@ TEST(Descriptors, ThatRunOutAreNamedWithTheirLimit) {
 
 }  // namespace
 }  // namespace hansa::bootstrap
-
-// A child makes an id, and so a control thread, after a fork from a process with threads.
-extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
-  return "die_after_fork=0";
-}
