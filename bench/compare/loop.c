@@ -1,5 +1,5 @@
-/* The same loop for every library: allreduce of floats, back to back, a line "BYTES MICROSECONDS" per size from rank 0. The
-   first results are checked, so that nobody is fast by doing nothing. */
+/* The same loop for every library: allreduce of floats, back to back, a line "BYTES MICROSECONDS" per size
+   from rank 0. The first results are checked, so that nobody is fast by doing nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
