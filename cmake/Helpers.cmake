@@ -71,6 +71,14 @@ function(hansa_objects name)
   set_property(GLOBAL APPEND PROPERTY HANSA_PARTS ${name})
 endfunction()
 
+# hansa_address_only(file): where the checks for undefined behaviour make a file of vector code take minutes to compile, and
+# its results are compared bit by bit anyway.
+function(hansa_address_only file)
+  if(HANSA_SANITIZE MATCHES undefined)
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/${file} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
+  endif()
+endfunction()
+
 # hansa_part(folder): all of a folder's sources.
 function(hansa_part folder)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)

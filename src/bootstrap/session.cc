@@ -3,15 +3,15 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <new>
 
-#include "bootstrap/courier.hpp"
+#include "bootstrap/last_word.hpp"
 #include "bootstrap/root.hpp"
 #include "bootstrap/seat.hpp"
 
 namespace hansa {
 namespace {
 
-using bootstrap::Courier;
 using bootstrap::Gate;
 using bootstrap::Hub;
 using bootstrap::Seat;
@@ -109,6 +109,29 @@ Result<std::shared_ptr<Gate>> gate_for(EventLoop& loop, const SessionOptions& op
   return gate;
 }
 
+// `entered`: the others know of this rank, and hear of it through its host's hub.
+Result<std::unique_ptr<Session>> take_seat(const bootstrap::Invitation& invitation, Rank rank, Rank ranks,
+                                           const SessionOptions& options, bool* entered) try {
+  HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
+  Hub::Setup setup;
+  setup.invitation = invitation;
+  setup.key = invitation.key();
+  setup.host = bootstrap::identify_host(options.host_id);
+  setup.leader = bootstrap::this_process(*loop, setup.host);
+  setup.leader.rank = rank;
+  setup.ranks = ranks;
+  const Key key = setup.key;
+  auto seat = Seat::take(*loop, std::move(setup), options);
+  const Status joined = seat->wait_until_joined();
+  *entered = seat->entered();
+  if (joined.ok())
+    return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank, options.interface));
+  seat->leave();
+  return joined;
+} catch (const std::bad_alloc&) {
+  return Status(Code::kSystem, "out of memory: RLIMIT_AS or the memory cgroup may be too low");
+}
+
 }  // namespace
 
 Result<UniqueId> create_unique_id(const SessionOptions& options) {
@@ -132,27 +155,14 @@ Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
     return Status(Code::kInvalidArgument, fmt::format("rank {} is not between 0 and {}", rank, ranks - 1));
   }
   HANSA_RETURN_IF_ERROR(prepare_cryptography());
-  HANSA_ASSIGN_OR_RETURN(auto invitation, bootstrap::parse_unique_id(id));
-  HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
-
-  Hub::Setup setup;
-  setup.invitation = invitation;
-  setup.key = invitation.key();
-  setup.host = bootstrap::identify_host(options.host_id);
-  setup.leader = bootstrap::this_process(*loop, setup.host);
-  setup.leader.rank = rank;
-  setup.ranks = ranks;
-  const Key key = setup.key;
-  auto seat = Seat::take(*loop, std::move(setup), options);
-  const Status joined = seat->wait_until_joined();
-  if (joined.ok())
-    return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank, options.interface));
-  seat->leave();
-  if (!seat->entered())
-    Courier::tell_root(
-        *loop, invitation,
-        Status(Code::kRemote, fmt::format("rank {} could not join: {}", rank, joined.message())));
-  return joined.within(fmt::format("rank {} of {} could not join", rank, ranks));
+  HANSA_ASSIGN_OR_RETURN(const auto invitation, bootstrap::parse_unique_id(id));
+  bool entered = false;
+  auto session = take_seat(invitation, rank, ranks, options, &entered);
+  if (session.ok()) return session;
+  const Status why = session.status().within(fmt::format("rank {} of {} could not join", rank, ranks));
+  if (!entered && why.code() != Code::kAborted)
+    bootstrap::tell_root(invitation, Status(Code::kRemote, std::string(why.message())));
+  return why;
 }
 
 }  // namespace hansa

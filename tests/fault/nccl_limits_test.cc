@@ -1,4 +1,5 @@
 // Limits of the system and of time: an error that names the limit, or who is missing.
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -33,7 +34,7 @@ void join_and_reduce(int rank, const ncclUniqueId& id, Report& report, std::size
 template <class Outcome>
 void expect_told(const Outcome& other) {
   EXPECT_TRUE(other.result == ncclRemoteError || other.result == ncclSystemError) << other.result;
-  EXPECT_NE(std::string(other.text).find("1"), std::string::npos) << other.text;
+  EXPECT_NE(std::string(other.text).find("rank 1"), std::string::npos) << other.text;
 }
 
 // However few descriptors there are: it works, or all are told why not.
@@ -105,6 +106,23 @@ TEST(Limits, AddressSpace) {
 #endif
 
 // Nothing that this library does on a host needs locked memory.
+// Shared memory that cannot be had: said aloud, and the ranks reach each other more slowly.
+TEST(Limits, FileSizes) {
+  Processes processes(2, [](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
+    if (rank == 1) limit(RLIMIT_FSIZE, 4096);
+    // What the library says goes to stderr, and from there into the report.
+    int ends[2];
+    if (pipe(ends) != 0 || dup2(ends[1], STDERR_FILENO) < 0) _exit(4);
+    join_and_reduce(rank, id, report, 1009);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    const ssize_t got = read(ends[0], report.text, sizeof report.text - 1);
+    report.text[std::max<ssize_t>(got, 0)] = '\0';
+  });
+  for (int rank = 0; rank < 2; ++rank) processes.expect_end(rank);
+  processes.expect(0, ncclSuccess, {});
+  processes.expect(1, ncclSuccess, {"shm is left out", "RLIMIT_FSIZE", "ulimit -f"});
+}
+
 TEST(Limits, LockedMemory) {
   Processes processes(2, [](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
     limit(RLIMIT_MEMLOCK, 0);

@@ -108,7 +108,7 @@ TEST(Joining, TellsAllWhereOneCannotBegin) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
   EXPECT_EQ(Code::kInvalidArgument, lame.code()) << lame.c_str();
   EXPECT_EQ(Code::kRemote, other.code()) << other.c_str();
-  EXPECT_TRUE(says(other, "rank 1 could not join") && says(other, "nosuch7")) << other.c_str();
+  EXPECT_TRUE(says(other, "rank 1 of 2 could not join") && says(other, "nosuch7")) << other.c_str();
 }
 
 // A leader that talks another protocol.

@@ -15,9 +15,15 @@ namespace {
 
 using Elements = std::vector<std::uint64_t>;  // bits, whatever the width
 
+#ifdef HANSA_SANITIZED  // the reference takes most of the time
+constexpr std::size_t kSizes[] = {0, 1, 3, 16, 17, 65, 500};
+constexpr std::size_t kMost = 500;
+#else
 constexpr std::size_t kSizes[] = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 127, 1000, 4097};
+constexpr std::size_t kMost = 4097;
+#endif
 constexpr std::size_t kFanIns[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 17};
-constexpr std::size_t kMost = 4097, kMostSources = 17, kMostDestinations = 3;
+constexpr std::size_t kMostSources = 17, kMostDestinations = 3;
 
 DataType type_at(int index) { return static_cast<DataType>(index); }
 ReduceOp op_at(int index) { return static_cast<ReduceOp>(index); }

@@ -1,0 +1,87 @@
+#include "bootstrap/last_word.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "bootstrap/frame.hpp"
+#include "bootstrap/handshake.hpp"
+#include "bootstrap/messages.hpp"
+
+namespace hansa::bootstrap {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kPatience{1000};
+
+// A socket and the time there is left for it.
+class Conversation {
+ public:
+  explicit Conversation(control::Descriptor fd) : fd_(std::move(fd)) {}
+
+  bool connected() {
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    return ready(POLLOUT) && getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 && error == 0;
+  }
+  bool say(BytesView bytes) {
+    while (!bytes.empty()) {
+      const auto sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent > 0) bytes = bytes.subspan(static_cast<std::size_t>(sent));
+      if (sent < 0 && !(passing(errno) && ready(POLLOUT))) return false;
+    }
+    return true;
+  }
+  bool hear(Bytes bytes) {
+    while (!bytes.empty()) {
+      const auto got = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (got > 0) bytes = bytes.subspan(static_cast<std::size_t>(got));
+      if (got == 0 || (got < 0 && !(passing(errno) && ready(POLLIN)))) return false;
+    }
+    return true;
+  }
+  // Until the other side has read it all and hung up, or the time is over.
+  void finish() {
+    shutdown(fd_.get(), SHUT_WR);
+    std::byte rest[256];
+    while (hear(rest)) {
+    }
+  }
+
+ private:
+  static bool passing(int error) { return error == EAGAIN || error == EINTR; }
+  bool ready(short what) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - Clock::now()).count();
+    pollfd wait{fd_.get(), what, 0};
+    return left > 0 && ::poll(&wait, 1, static_cast<int>(left)) > 0;
+  }
+
+  control::Descriptor fd_;
+  const Clock::time_point until_ = Clock::now() + kPatience;
+};
+
+}  // namespace
+
+void tell_root(const Invitation& invitation, const Status& news) {
+  auto fd = connect_tcp(invitation.root);
+  if (!fd.ok()) return;
+  Conversation root(std::move(fd).value());
+  Key key = invitation.key();
+  Transcript transcript;
+  transcript.door = door_of(key, "root", "");
+  transcript.dialer = random_key();
+  std::array<std::byte, kChallengeBytes> challenge;
+  const bool proven = root.connected() && root.say(make_hello(transcript)) && root.hear(challenge) &&
+                      check_challenge(challenge, key, &transcript) && root.say(make_answer(key, transcript));
+  if (proven) {
+    FrameSealer sealer(frame_key(key, transcript, Side::kDialer));
+    const auto failure = Failure{news}.encode();
+    if (root.say(sealer.seal(static_cast<std::uint8_t>(Message::kFail), failure))) root.finish();
+  }
+  forget(&key);
+}
+
+}  // namespace hansa::bootstrap

@@ -1,0 +1,14 @@
+// What a rank that cannot join has still to say, when it may have neither memory, threads nor descriptors for
+// more than this.
+#pragma once
+
+#include "bootstrap/unique_id.hpp"
+#include "hansa/status.hpp"
+
+namespace hansa::bootstrap {
+
+// Tells the root, which tells all others, so that they need not wait for the time-out. One socket, on the
+// caller's thread; blocks for a second at most, and gives up in silence.
+void tell_root(const Invitation& invitation, const Status& news);
+
+}  // namespace hansa::bootstrap
