@@ -171,12 +171,13 @@ void EventLoop::wait_and_dispatch() {
   epoll_event events[64];
   const int found = epoll_wait(epoll_.get(), events, 64, timeout);
   for (int i = 0; i < found; ++i) {
-    if (events[i].data.u64 == 0) {
+    const Token token = events[i].data.u64;  // a copy: the kernel's structure is packed
+    if (token == 0) {
       std::uint64_t count;
       [[maybe_unused]] const auto drained = ::read(wake_.get(), &count, sizeof count);
       continue;
     }
-    const auto watched = watched_.find(events[i].data.u64);
+    const auto watched = watched_.find(token);
     if (watched == watched_.end()) continue;
     const std::shared_ptr<Handler> handler = watched->second.handler;
     guard([&] { (*handler)(events[i].events); });
