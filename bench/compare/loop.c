@@ -1,5 +1,6 @@
-/* The same loop for every library: allreduce of floats, back to back, a line "BYTES MICROSECONDS" per size
-   from rank 0. The first results are checked, so that nobody is fast by doing nothing. */
+/* loop RANKS [BYTES...]: the same loop for every library: allreduce of floats, back to back, a line "BYTES
+   MICROSECONDS" per size from rank 0. The first results are checked, so that nobody is fast by doing nothing.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,10 +22,11 @@ static int calls_for(size_t bytes) {
 }
 
 int main(int argc, char** argv) {
-  static const size_t sizes[] = {8, 4096, 65536, 1048576, 16777216, 67108864};
+  size_t sizes[64] = {8, 4096, 65536, 1048576, 16777216, 67108864};
   int ranks;
   const int rank = peer_join(&argc, &argv, &ranks);
-  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s) {
+  for (int i = 2; i < argc && i < 64; ++i) sizes[i - 2] = strtoull(argv[i], NULL, 10), sizes[i - 1] = 0;
+  for (int s = 0; s < 64 && sizes[s] != 0; ++s) {
     const size_t count = sizes[s] / sizeof(float);
     float* const in = malloc(sizes[s]);
     float* const out = malloc(sizes[s]);

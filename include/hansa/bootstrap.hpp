@@ -54,9 +54,13 @@ class Session {
   // session's time-out, whose error names the missing ranks and their hosts on every rank. At most 64 KiB a
   // rank.
   virtual Result<std::vector<std::vector<std::byte>>> allgather(BytesView mine) = 0;
-  // From now on `failed` is called, once, from the control thread, when a member dies or raises. It must not
-  // block. If something has failed already it is called before this returns.
-  virtual void watch(std::function<void(const Status&)> failed) = 0;
+  // What a session tells of the others, from the control thread. Must not block.
+  struct Watcher {
+    std::function<void(const Status&)> failed;  // once, when a member dies or raises
+    std::function<void(Rank)> left;             // a member is done, and has sent all it ever will
+  };
+  // From now on; what has happened already is told before this returns.
+  virtual void watch(Watcher watcher) = 0;
   // Tells every member that this communicator has failed, and why. Does not block. First reason wins.
   virtual void raise(const Status& reason) = 0;
   // This rank is done; its end from now on is no failure to others. Does not block. No callback comes

@@ -159,13 +159,17 @@ void Seat::take_table(BytesView payload) {
 }
 
 void Seat::note_left(const std::vector<Rank>& ranks) {
-  std::lock_guard lock(mutex_);
-  for (const Rank rank : ranks) {
-    if (static_cast<std::size_t>(rank) >= has_left_.size()) continue;
-    has_left_[static_cast<std::size_t>(rank)] = true;
-    gone_.push_back(rank);
+  {
+    std::lock_guard lock(mutex_);
+    for (const Rank rank : ranks) {
+      if (static_cast<std::size_t>(rank) >= has_left_.size()) continue;
+      has_left_[static_cast<std::size_t>(rank)] = true;
+      gone_.push_back(rank);
+    }
+    changed_.notify_all();
   }
-  changed_.notify_all();
+  for (const Rank rank : ranks)
+    if (watcher_.left) watcher_.left(rank);
 }
 
 void Seat::on_closed(Link& link, int error) {
@@ -193,7 +197,7 @@ void Seat::fail(const Status& why) {
     failed_ = why;
     changed_.notify_all();
   }
-  if (watcher_) watcher_(why);
+  if (watcher_.failed) watcher_.failed(why);
 }
 
 void Seat::done() {
@@ -250,7 +254,7 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
 void Seat::give_up(const Status& mine, const Status& others) {
   loop_.run([&] {
     if (link_) link_->send(Message::kFail, Failure{others}.encode());
-    watcher_ = nullptr;  // the caller hears it from the call
+    watcher_ = {};  // the caller hears it from the call
     fail(mine);
   });
 }
@@ -277,25 +281,29 @@ Result<Seat::Table> Seat::exchange(BytesView mine) {
                 fmt::format("{} left the communicator while others still exchange", ranks_text(gone_)));
 }
 
-void Seat::watch(std::function<void(const Status&)> failed) {
+void Seat::watch(Session::Watcher watcher) {
   loop_.run([&] {
     Status already;
+    std::vector<Rank> gone;
     {
       std::lock_guard lock(mutex_);
       already = failed_;
+      gone = gone_;
     }
     if (left_) return;
+    for (const Rank rank : gone)
+      if (watcher.left) watcher.left(rank);
     if (already.ok())
-      watcher_ = std::move(failed);
+      watcher_ = std::move(watcher);
     else
-      failed(already);
+      watcher.failed(already);
   });
 }
 
 void Seat::raise(const Status& reason) {
   loop_.post([self = shared_from_this(), reason] {
     if (self->link_ && !self->left_) self->link_->send(Message::kFail, Failure{reason}.encode());
-    self->watcher_ = nullptr;
+    self->watcher_ = {};
     self->fail(reason);
   });
 }
@@ -305,7 +313,7 @@ void Seat::leave() {
   loop_.run([&] {
     if (left_) return;
     left_ = true;
-    watcher_ = nullptr;
+    watcher_ = {};
     if (link_ && link_->is_open())
       link_->send(Message::kLeave, {});
     else

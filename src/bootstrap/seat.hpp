@@ -23,7 +23,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   // Any thread from here on; exchange() and leave() one at a time.
   Status wait_until_joined();
   Result<Table> exchange(BytesView mine);
-  void watch(std::function<void(const Status&)> failed);
+  void watch(Session::Watcher watcher);
   void raise(const Status& reason);
   void leave();
   std::vector<Member> members();
@@ -65,7 +65,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Neighbours neighbours_;  // of the hub in the tree
   int failed_connects_ = 0;
   bool left_ = false;
-  std::function<void(const Status&)> watcher_;
+  Session::Watcher watcher_;
 
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;

@@ -53,12 +53,12 @@ class SeatedSession final : public Session {
     if (ranks() == 1) return std::vector<std::vector<std::byte>>{{mine.begin(), mine.end()}};
     return seat_->exchange(mine);
   }
-  void watch(std::function<void(const Status&)> failed) override {
+  void watch(Watcher watcher) override {
     const Status usable_now = usable();
     if (usable_now.ok())
-      seat_->watch(std::move(failed));
+      seat_->watch(std::move(watcher));
     else
-      failed(usable_now);
+      watcher.failed(usable_now);
   }
   void raise(const Status& reason) override {
     if (usable().ok() && !reason.ok()) seat_->raise(reason);

@@ -20,7 +20,7 @@
 namespace hansa {
 namespace {
 
-constexpr std::chrono::seconds kFlush{60};
+constexpr std::chrono::seconds kFlush{60}, kLastBytes{2};
 
 }  // namespace
 
@@ -74,7 +74,12 @@ Status Communicator::meet() {
     session.cancelled = &cancelled_;
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
-    session_->watch([this](const Status& reason) { fail(reason); });
+    left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
+    session_->watch({[this](const Status& reason) { fail(reason); },
+                     [this](Rank rank) {
+                       left_[static_cast<std::size_t>(rank)].store(true, std::memory_order_release);
+                       any_left_.store(true, std::memory_order_release);
+                     }});
   }
   HANSA_RETURN_IF_ERROR(connect_peers());
   State connecting = State::kConnecting;
@@ -271,10 +276,31 @@ bool Communicator::advance_alone(Operation& operation) {
   }
   if (!connections_) return any;
   any = connections_->poll() || any;
+  if (any) stuck_since_ = {};
   if (any) return true;
+  if (any_left_.load(std::memory_order_acquire))
+    if (const Status left = look_for_left(operation); !left.ok()) raise(left);
   if (const Status status = connections_->status(); !status.ok())
     raise(status.code() == Code::kRemote ? better_known(status) : status);
   return false;
+}
+
+// Who leaves has sent all it ever will, but the last of it may still be on its way.
+Status Communicator::look_for_left(const Operation& operation) {
+  const Rank missed = operation.execution->waits_for(
+      [this](Rank rank) { return left_[static_cast<std::size_t>(rank)].load(std::memory_order_acquire); });
+  const auto now = std::chrono::steady_clock::now();
+  if (missed < 0)
+    stuck_since_ = {};
+  else if (stuck_since_ == std::chrono::steady_clock::time_point())
+    stuck_since_ = now;
+  else if (now - stuck_since_ > kLastBytes)
+    return Status(
+        Code::kRemote,
+        fmt::format("rank {} has left the communicator, but rank {} still waits for it: do all ranks "
+                    "make the same calls before ncclCommDestroy?",
+                    missed, options_.rank));
+  return {};
 }
 
 void Communicator::complete_tables(Operation& operation) const {

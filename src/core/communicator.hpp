@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
@@ -105,6 +106,8 @@ class Communicator {
   Status better_known(const Status& result) const;
   void end(Operation& operation, const Status& result);
   void complete_tables(Operation& operation) const;
+  // Nothing moved: whether that is for good, because a rank that the operation needs has left.
+  Status look_for_left(const Operation& operation);
   bool advance_alone(Operation& operation);
   void hand_over_leftovers();
 
@@ -115,6 +118,11 @@ class Communicator {
   std::atomic<bool> failed_{false}, cancelled_{false};
   mutable std::mutex failure_mutex_;
   Status failure_;
+
+  // Who has left, by rank; written by the control thread.
+  std::unique_ptr<std::atomic<bool>[]> left_;
+  std::atomic<bool> any_left_{false};
+  std::chrono::steady_clock::time_point stuck_since_{};  // with a rank that has left; epoch: not stuck
 
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads

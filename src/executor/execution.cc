@@ -138,6 +138,23 @@ bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
   return true;
 }
 
+Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
+  for (const std::uint32_t index : unfinished_) {
+    const Step& step = plan_.schedule.steps[index];
+    if (next_[index] >= chunks_[index] || !dependencies_met(index, next_[index])) continue;
+    for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k) {
+      const std::uint32_t c = plan_.channel_of[k];
+      if (c == kNoChannel || !gone(plan_.channels[c].peer)) continue;
+      if (cursors_[c].position != position_of_[k] || cursors_[c].chunk != next_[index]) continue;
+      const Channel& channel = plan_.channels[c];
+      const bool there = channel.outgoing ? endpoint_of_[c]->reserve(channel.lane, 0) != nullptr
+                                          : endpoint_of_[c]->peek(channel.lane, 0).data != nullptr;
+      if (!there) return channel.peer;
+    }
+  }
+  return -1;
+}
+
 bool Execution::acquire(std::uint32_t operand, std::uint32_t step, std::size_t bytes) {
   const std::uint32_t index = plan_.channel_of[operand];
   if (index == kNoChannel) return true;

@@ -54,6 +54,9 @@ class Execution {
   // Why the call cannot be finished; ok while it can.
   const Status& failure() const noexcept { return failure_; }
   const Plan& plan() const noexcept { return plan_; }
+  // A rank for which `gone` and without which some step that is next on its channel cannot run: its message
+  // has not come, or it gives back no slots. -1 if there is none.
+  Rank waits_for(const std::function<bool(Rank)>& gone) const;
 
  private:
   // What runs next on a channel: the step at `position` of its list, for `chunk`.

@@ -18,7 +18,7 @@ void come_in_order(Rank rank) {
 }
 
 void serve(Session& session, Report& report, int until) {
-  session.watch([&report](const Status& why) { report.fail(why); });
+  session.watch({[&report](const Status& why) { report.fail(why); }, {}});
   report.phase = report.phase == kFailed ? kFailed : kJoined;
   report.await(until);
 }
@@ -133,7 +133,7 @@ TEST(Raising, ReachesAllOthersWithItsReasonAndTheFirstWins) {
     Processes processes(kRanks, on_host(0), [](Rank rank, const UniqueId& id, Report& report) {
       auto session = join(id, rank, kRanks, on_host(host_of(rank)));
       if (!session.ok()) return report.fail(session.status());
-      session.value()->watch([&report](const Status& why) { report.fail(why); });
+      session.value()->watch({[&report](const Status& why) { report.fail(why); }, {}});
       report.phase = kJoined;
       while (report.asked == kNothing) usleep(500);
       if (report.asked == kRaise) {
@@ -160,7 +160,7 @@ TEST(Stopping, IsNoDeath) {
     Processes processes(kRanks, on_host(0), [](Rank rank, const UniqueId& id, Report& report) {
       auto session = join(id, rank, kRanks, on_host(host_of(rank)));
       if (!session.ok()) return report.fail(session.status());
-      session.value()->watch([&report](const Status& why) { report.fail(why); });
+      session.value()->watch({[&report](const Status& why) { report.fail(why); }, {}});
       report.phase = kJoined;
       report.await(kExchange);
       const auto table = session.value()->allgather(std::vector<std::byte>(60'000));

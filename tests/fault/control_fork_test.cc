@@ -21,7 +21,7 @@ TEST(Fork, ChildrenMayNotUseAnInheritedSessionButMayHaveTheirOwn) {
   Processes processes(kRanks, on_host(0), [](Rank rank, const UniqueId& id, Report& report) {
     auto session = join(id, rank, kRanks, on_host(rank / 2));
     if (!session.ok()) return report.fail(session.status());
-    session.value()->watch([&report](const Status& why) { report.fail(why); });
+    session.value()->watch({[&report](const Status& why) { report.fail(why); }, {}});
     const int status = status_of([&] {
       const Status refused = session.value()->allgather({}).status();
       if (refused.code() != Code::kInvalidUsage || refused.message().find("fork") == std::string_view::npos)
@@ -71,7 +71,7 @@ TEST(Fork, AChildThatLivesOnDoesNotHideTheDeathOfItsParent) {
       if (rank == 1) usleep(30'000);  // rank 0 leads
       auto session = join(id, rank, kRanks, on_host(rank / 2));
       if (!session.ok()) return report.fail(session.status());
-      session.value()->watch([&report](const Status& why) { report.fail(why); });
+      session.value()->watch({[&report](const Status& why) { report.fail(why); }, {}});
       if (fork() == 0) {
         while (report.asked.load() != kLeave) usleep(1000);
         _exit(0);

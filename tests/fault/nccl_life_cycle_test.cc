@@ -132,6 +132,23 @@ TEST(NonBlocking, UnpairedMessageToOneself) {
   EXPECT_DONE(ncclCommDestroy(comm));
 }
 
+// Rank 1 is done; rank 0 makes one call more.
+TEST(Communicators, ARankThatHasLeftIsNotWaitedFor) {
+  for (const int count : {2, 3}) {
+    Ranks ranks(count);
+    ranks.expect_usable();
+    EXPECT_DONE(ncclCommDestroy(ranks.comms[1]));
+    ranks.comms[1] = nullptr;
+    const Stopwatch watch;
+    ranks.each([](int rank, ncclComm_t comm) {
+      if (rank == 1) return;
+      EXPECT_EQ(ncclRemoteError, hansaBarrier(comm, nullptr));
+      EXPECT_NE(std::string::npos, last_error(comm).find("rank 1 has left")) << last_error(comm);
+    });
+    EXPECT_LT(watch.seconds(), 2 * kBound);
+  }
+}
+
 TEST(Communicators, OneThreadForAll) {
   Ranks first(3), second(2);
   std::vector<std::vector<int>> values(5, std::vector<int>(1009));
