@@ -66,6 +66,28 @@ Status init(ncclComm_t* comm, const CommunicatorOptions& options) try {
                             error.what()));
 }
 
+// *newcomm is set when all is done, and stays NULL for a rank without a color.
+Status split(CommunicatorLease parent, const SplitWish& wish, ncclComm_t* newcomm, bool blocking) {
+  CommunicatorOptions options;
+  options.rank = 0;  // the division tells
+  options.device = parent->device();
+  options.blocking = blocking;
+  auto created = std::make_unique<Communicator>(options);
+  Communicator* const child = created.get();
+  void* handle = communicators().put(child);
+  if (handle == nullptr)
+    return Status(Code::kSystem, "too many communicators: destroy those no longer needed");
+  (void)created.release();
+  child->descend_from(std::move(parent), wish, [child, newcomm, handle] {
+    *newcomm = child->absent() ? nullptr : static_cast<ncclComm_t>(handle);
+  });
+  return group().connect(communicators().find(handle), [newcomm, handle] {
+    if (std::unique_ptr<Communicator> failed(communicators().take(handle)); failed)
+      retire(static_cast<ncclComm_t>(handle), std::move(failed));
+    *newcomm = nullptr;
+  });
+}
+
 }  // namespace
 
 ncclResult_t pncclGetUniqueId(ncclUniqueId* uniqueId) {
@@ -102,6 +124,27 @@ ncclResult_t pncclCommInitRank(ncclComm_t* comm, int nranks, ncclUniqueId commId
   return pncclCommInitRankConfig(comm, nranks, commId, rank, nullptr);
 }
 TWIN(CommInitRank);
+
+ncclResult_t pncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* newcomm, ncclConfig_t* config) {
+  if (newcomm == nullptr) return report_in_group(null_argument("newcomm"));
+  *newcomm = nullptr;
+  auto parent = known(comm);
+  if (!parent.ok()) return report_in_group(parent.status());
+  if (!allowed(parent.value()->state(), Action::kSplit))
+    return report_in_group(
+        Status(Code::kInvalidArgument,
+               "the communicator cannot be split: it still connects, has been finalized, or has failed"));
+  if (color < 0 && color != NCCL_SPLIT_NOCOLOR)
+    return report_in_group(
+        Status(Code::kInvalidArgument,
+               fmt::format("color is {}: must be at least 0, or NCCL_SPLIT_NOCOLOR", color)));
+  const auto blocking = config != nullptr ? read_blocking(config) : Result<bool>(parent.value()->blocking());
+  if (!blocking.ok()) return report_in_group(blocking.status());
+  return guarded([&] {
+    return report_in_group(split(std::move(parent).value(), {color, key}, newcomm, blocking.value()));
+  });
+}
+TWIN(CommSplit);
 
 ncclResult_t pncclCommInitAll(ncclComm_t* comm, int ndev, const int* devlist) {
   if (comm == nullptr) return report_in_group(null_argument("comm"));

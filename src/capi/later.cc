@@ -35,12 +35,6 @@ TWIN(CommInitRankScalable);
 ncclResult_t pncclCommRevoke(ncclComm_t, int) { return refuse("ncclCommRevoke", "use ncclCommAbort"); }
 TWIN(CommRevoke);
 
-ncclResult_t pncclCommSplit(ncclComm_t, int, int, ncclComm_t* newcomm, ncclConfig_t*) {
-  if (newcomm != nullptr) *newcomm = nullptr;
-  return refuse("ncclCommSplit", kNewId);
-}
-TWIN(CommSplit);
-
 ncclResult_t pncclCommShrink(ncclComm_t, int*, int, ncclComm_t* newcomm, ncclConfig_t*, int) {
   if (newcomm != nullptr) *newcomm = nullptr;
   return refuse("ncclCommShrink", kNewId);

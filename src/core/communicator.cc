@@ -30,6 +30,7 @@ Communicator::~Communicator() {
   if (shared_.load(std::memory_order_acquire)) progress().forget(*this);
   cancelled_.store(true, std::memory_order_release);
   if (connector_.joinable()) connector_.join();
+  if (parent_) give_up_place();
   if (session_) session_->leave();
 }
 
@@ -64,14 +65,14 @@ Status Communicator::connect() {
 
 Status Communicator::meet() {
   HANSA_RETURN_IF_ERROR(check_wish(config().algorithm));
+  if (parent_) HANSA_RETURN_IF_ERROR(find_place());
+  if (absent()) {
+    connected_();
+    return {};
+  }
+  const LogRank seated(options_.rank);
   if (options_.ranks > 1) {
-    SessionOptions session;
-    session.interface = config().interface;
-    session.port_first = config().port_range.first;
-    session.port_last = config().port_range.last;
-    session.timeout = config().init_patience();
-    session.host_id = config().host_id;
-    session.cancelled = &cancelled_;
+    const SessionOptions session = session_options();
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
     left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
@@ -84,7 +85,49 @@ Status Communicator::meet() {
   HANSA_RETURN_IF_ERROR(connect_peers());
   State connecting = State::kConnecting;
   state_.compare_exchange_strong(connecting, State::kReady);
-  return failure();
+  HANSA_RETURN_IF_ERROR(failure());
+  if (connected_) connected_();
+  return {};
+}
+
+SessionOptions Communicator::session_options() const {
+  SessionOptions session;
+  session.interface = config().interface;
+  session.port_first = config().port_range.first;
+  session.port_last = config().port_range.last;
+  session.timeout = config().init_patience();
+  session.host_id = config().host_id;
+  session.cancelled = &cancelled_;
+  return session;
+}
+
+void Communicator::descend_from(HandleTable<Communicator>::Lease parent, const SplitWish& wish,
+                                std::function<void()> connected) {
+  ticket_ = parent->divisions_.enter();
+  parent_ = std::move(parent);
+  wish_ = wish;
+  connected_ = std::move(connected);
+}
+
+Status Communicator::find_place() {
+  if (!parent_->divisions_.await(ticket_, cancelled_))
+    return Status(Code::kAborted, "given up: this rank's communicator was aborted meanwhile");
+  Result<Seating> place = Seating{{}, wish_.color < 0 ? -1 : 0, 1};
+  if (parent_->session_) place = divide(*parent_->session_, wish_, session_options());
+  parent_->divisions_.leave();
+  parent_ = {};
+  HANSA_RETURN_IF_ERROR(place.status());
+  options_.id = place.value().id;
+  options_.rank = place.value().rank;
+  options_.ranks = std::max(place.value().ranks, 1);
+  return {};
+}
+
+// Its turn in the parent's queue must pass all the same.
+void Communicator::give_up_place() {
+  const std::atomic<bool> never{false};
+  (void)parent_->divisions_.await(ticket_, never);
+  parent_->divisions_.leave();
 }
 
 bool Communicator::several_hosts() const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,8 +15,10 @@
 
 #include "base/process.hpp"
 #include "core/connections.hpp"
+#include "core/handle_table.hpp"
 #include "core/life_cycle.hpp"
 #include "core/operation.hpp"
+#include "core/parentage.hpp"
 #include "core/plan_cache.hpp"
 #include "hansa/bootstrap.hpp"
 #include "hansa/status.hpp"
@@ -35,6 +38,13 @@ class Communicator {
  public:
   explicit Communicator(const CommunicatorOptions& options);
   ~Communicator();
+
+  // Before connect(): rank and ranks are to come from a division of the parent, which is kept until then.
+  // `connected` is called at the end of a connect() that went well, by whoever did it.
+  void descend_from(HandleTable<Communicator>::Lease parent, const SplitWish& wish,
+                    std::function<void()> connected);
+  // Took part in the parent's division, but has no place: nothing may be done with it.
+  bool absent() const noexcept { return options_.rank < 0; }
 
   // Meets the other ranks; blocks. Called once, by whoever is to do the waiting.
   Status connect();
@@ -97,6 +107,9 @@ class Communicator {
   };
 
   Status meet();
+  Status find_place();
+  void give_up_place();
+  SessionOptions session_options() const;
   Status connect_peers();
   bool several_hosts() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
@@ -123,6 +136,12 @@ class Communicator {
   std::unique_ptr<std::atomic<bool>[]> left_;
   std::atomic<bool> any_left_{false};
   std::chrono::steady_clock::time_point stuck_since_{};  // with a rank that has left; epoch: not stuck
+
+  HandleTable<Communicator>::Lease parent_;  // while it is needed
+  SplitWish wish_;
+  std::uint64_t ticket_ = 0;  // in the parent's queue
+  std::function<void()> connected_;
+  Queue divisions_;  // of this communicator
 
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads

@@ -241,7 +241,8 @@ Status Group::connect_all(std::vector<Newcomer> newcomers) {
   for (std::thread& thread : threads) thread.join();
   Status failure;
   for (std::size_t i = 0; i < newcomers.size(); ++i) {
-    if (results[i].ok()) continue;
+    const bool absent = newcomers[i].communicator->blocking() && newcomers[i].communicator->absent();
+    if (results[i].ok() && !absent) continue;
     if (failure.ok()) failure = results[i];
     newcomers[i].communicator = Lease();
     newcomers[i].undo();

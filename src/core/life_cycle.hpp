@@ -9,17 +9,17 @@ enum class State : std::uint8_t { kConnecting, kReady, kFinalizing, kRevoked, kF
 inline constexpr int kStates = 5;
 
 // kOperate: collectives, sends, receives, operators. kQuery: rank, count, device, asynchronous error.
-enum class Action : std::uint8_t { kOperate, kQuery, kFinalize, kDestroy, kAbort };
-inline constexpr int kActions = 5;
+enum class Action : std::uint8_t { kOperate, kQuery, kSplit, kFinalize, kDestroy, kAbort };
+inline constexpr int kActions = 6;
 
 constexpr bool allowed(State state, Action action) {
   constexpr bool kTable[kStates][kActions] = {
-      // operate query finalize destroy abort
-      {false, true, false, true, true},  // connecting
-      {true, true, true, true, true},    // ready
-      {false, true, false, true, true},  // finalizing
-      {false, true, false, true, true},  // revoked
-      {false, true, false, true, true},  // failed
+      // operate query split finalize destroy abort
+      {false, true, false, false, true, true},  // connecting
+      {true, true, true, true, true, true},     // ready
+      {false, true, false, false, true, true},  // finalizing
+      {false, true, false, false, true, true},  // revoked
+      {false, true, false, false, true, true},  // failed
   };
   return kTable[static_cast<int>(state)][static_cast<int>(action)];
 }

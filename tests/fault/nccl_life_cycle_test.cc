@@ -64,6 +64,12 @@ class InState : public testing::TestWithParam<std::tuple<int, int>> {
       }
       case Action::kQuery:
         return ncclCommUserRank(comms_[0], &rank);
+      case Action::kSplit: {
+        ncclConfig_t config = non_blocking();
+        ncclComm_t child = nullptr;
+        const ncclResult_t result = ncclCommSplit(comms_[0], 0, 0, &child, &config);
+        return result == ncclInProgress ? ncclSuccess : result;
+      }
       case Action::kFinalize:
         return ncclCommFinalize(comms_[0]);
       case Action::kDestroy:

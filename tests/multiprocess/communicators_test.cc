@@ -220,6 +220,45 @@ bool short_lived_operator(const Place& place) {
   return trial.judge();
 }
 
+// All calls of one rank in a communicator that was split off, which it leaves at the end.
+bool works(ncclComm_t child, const Place& place) {
+  const Communicator owned(child);
+  int rank = -1, count = -1;
+  require(ncclCommUserRank(child, &rank), place, "ncclCommUserRank");
+  require(ncclCommCount(child, &count), place, "ncclCommCount");
+  if (rank != place.rank || count != place.ranks) return complain(place, "another place than expected");
+  Trial sum(reduction(1003), place), all({Kind::kAllGather, ncclInt64, Op::kMove, 77, 0, false}, place);
+  require(sum.start(ncclSum, child), place, "ncclAllReduce");
+  require(all.start(ncclSum, child), place, "ncclAllGather");
+  return sum.judge() && all.judge();
+}
+
+// The odd and the even ranks, each backwards; all but the last rank; and both at once in a group.
+bool split(const Place& place) {
+  const Communicator whole = join(place);
+  const int fellows = (place.ranks + 1 - place.rank % 2) / 2;
+  Place half = place, most = place;
+  half.ranks = fellows;
+  half.rank = fellows - 1 - place.rank / 2;
+  most.ranks = place.ranks - 1;
+  const bool last = place.rank == place.ranks - 1;
+  bool right = true;
+  for (const bool grouped : {false, true}) {
+    ncclComm_t a = nullptr, b = nullptr;
+    if (grouped) require(ncclGroupStart(), place, "ncclGroupStart");
+    require(ncclCommSplit(whole.get(), place.rank % 2, -place.rank, &a, nullptr), place, "ncclCommSplit");
+    require(ncclCommSplit(whole.get(), last ? NCCL_SPLIT_NOCOLOR : 7, 0, &b, nullptr), place,
+            "ncclCommSplit");
+    if (grouped) require(ncclGroupEnd(), place, "ncclGroupEnd");
+    if (a == nullptr || (b == nullptr) != last) return complain(place, "a color without a communicator");
+    right = works(a, half) && (last || works(b, most)) && right;
+  }
+  // The parent is as it was.
+  Trial again(reduction(100003), place);
+  require(again.start(ncclSum, whole.get()), place, "ncclAllReduce");
+  return again.judge() && right;
+}
+
 struct Test {
   const char* name;
   bool (*run)(const Place&);
@@ -234,6 +273,7 @@ constexpr Test kTests[] = {
     {"non-blocking", non_blocking},
     {"own memory", own_memory},
     {"short-lived operator", short_lived_operator},
+    {"split", split},
 };
 
 }  // namespace
