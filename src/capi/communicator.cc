@@ -68,6 +68,11 @@ Status init(ncclComm_t* comm, const CommunicatorOptions& options) try {
 
 // *newcomm is set when all is done, and stays NULL for a rank without a color.
 Status split(CommunicatorLease parent, const SplitWish& wish, ncclComm_t* newcomm, bool blocking) {
+  // A child that fails in the background would belong to nobody.
+  if (!blocking)
+    return Status(
+        Code::kUnsupported,
+        "a non-blocking split is not supported by this version of Hansa: pass a config with blocking = 1");
   CommunicatorOptions options;
   options.rank = 0;  // the division tells
   options.device = parent->device();

@@ -65,10 +65,13 @@ class InState : public testing::TestWithParam<std::tuple<int, int>> {
       case Action::kQuery:
         return ncclCommUserRank(comms_[0], &rank);
       case Action::kSplit: {
-        ncclConfig_t config = non_blocking();
-        ncclComm_t child = nullptr;
-        const ncclResult_t result = ncclCommSplit(comms_[0], 0, 0, &child, &config);
-        return result == ncclInProgress ? ncclSuccess : result;
+        ncclComm_t child[2] = {};
+        if (state() != State::kReady) return ncclCommSplit(comms_[0], 0, 0, &child[0], nullptr);
+        EXPECT_DONE(ncclGroupStart());
+        for (int i = 0; i < 2; ++i) EXPECT_DONE(ncclCommSplit(comms_[i], 0, 0, &child[i], nullptr));
+        const ncclResult_t result = ncclGroupEnd();
+        for (const ncclComm_t each : child) EXPECT_DONE(ncclCommDestroy(each));
+        return result;
       }
       case Action::kFinalize:
         return ncclCommFinalize(comms_[0]);
