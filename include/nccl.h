@@ -1,5 +1,10 @@
-/* The NCCL interface, as Hansa's libnccl.so.2 offers it: names, values and layouts of NCCL 2.27, so that
- * programs and frameworks written for NCCL compile against it and prebuilt ones load it unchanged.
+/* The NCCL interface, as Hansa's libnccl.so.2 offers it: names, values and layouts, so that programs and
+ * frameworks written for NCCL compile against it and prebuilt ones load it unchanged.
+ *
+ * VERSION. This header shows NCCL 2.27.7, the newest that asks for no device code: programs that see a newer
+ * one include nccl_device.h, which Hansa does not have. The host functions of later versions, up to 2.32.3,
+ * are declared all the same. Define HANSA_NCCL_API as another version's code (22707 to 23203) before the
+ * first inclusion to get that one's version macros, result codes and configs.
  *
  * MEMORY AND STREAMS. With CUDA, buffers are device memory and `stream` a CUDA stream. Without it the library
  * is in host mode, fixed at the first initialisation: buffers are host memory and a NULL stream means that
@@ -44,15 +49,26 @@
 #endif
 #else
 typedef struct CUstream_st* cudaStream_t;
+typedef struct CUevent_st* cudaEvent_t;
 #endif
 
+#ifndef HANSA_NCCL_API
 #define NCCL_MAJOR 2
 #define NCCL_MINOR 27
 #define NCCL_PATCH 7
-#define NCCL_SUFFIX ""
-/* As ncclGetVersion reports it; the scheme changed with 2.9. */
-#define NCCL_VERSION(X, Y, Z) (((X) <= 2 && (Y) <= 8) ? (X)*1000 + (Y)*100 + (Z) : (X)*10000 + (Y)*100 + (Z))
 #define NCCL_VERSION_CODE 22707
+#else
+#if HANSA_NCCL_API < 22707 || HANSA_NCCL_API > 23203
+#error "HANSA_NCCL_API must be the code of a version from 2.27.7 (22707) to 2.32.3 (23203)"
+#endif
+#define NCCL_MAJOR (HANSA_NCCL_API / 10000)
+#define NCCL_MINOR (HANSA_NCCL_API / 100 % 100)
+#define NCCL_PATCH (HANSA_NCCL_API % 100)
+#define NCCL_VERSION_CODE HANSA_NCCL_API
+#endif
+#define NCCL_SUFFIX ""
+/* The scheme changed with 2.9. */
+#define NCCL_VERSION(X, Y, Z) (((X) <= 2 && (Y) <= 8) ? (X)*1000 + (Y)*100 + (Z) : (X)*10000 + (Y)*100 + (Z))
 
 #if defined(__GNUC__)
 #define HANSA_NCCL_VISIBLE __attribute__((visibility("default")))
@@ -73,7 +89,11 @@ extern "C" {
 typedef struct ncclComm* ncclComm_t;
 #define NCCL_COMM_NULL NULL
 
+#if NCCL_VERSION_CODE >= 22803
+typedef struct ncclWindow_vidmem* ncclWindow_t;
+#else
 typedef struct ncclWindow* ncclWindow_t;
+#endif
 
 /* Opaque bytes that bring the ranks of one communicator together. Made once, handed to every rank by the
  * program's own means. It holds the job's secret: who has it can join. */
@@ -91,7 +111,12 @@ typedef enum {
   ncclInvalidUsage = 5, /* legal by itself, but not here or not now; also calls that differ between ranks */
   ncclRemoteError = 6,  /* another rank died, left or did not come in time */
   ncclInProgress = 7,   /* a non-blocking communicator still works on it */
+#if NCCL_VERSION_CODE >= 23003
+  ncclTimeout = 8, /* never returned: programs built for earlier versions do not know it */
+  ncclNumResults = 9
+#else
   ncclNumResults = 8
+#endif
 } ncclResult_t;
 
 typedef enum {
@@ -136,15 +161,38 @@ typedef enum { ncclScalarDevice = 0, ncclScalarHostImmediate = 1 } ncclScalarRes
 
 #define NCCL_WIN_DEFAULT 0x00
 #define NCCL_WIN_COLL_SYMMETRIC 0x01
+#define NCCL_WIN_STRICT_ORDERING 0x02
+#define NCCL_WIN_GIN_ONLY 0x04
+#define NCCL_WIN_CFT_COUNTED 0x08
 #define NCCL_WIN_REQUIRED_ALIGNMENT 4096
 
 #define NCCL_CTA_POLICY_DEFAULT 0x00
 #define NCCL_CTA_POLICY_EFFICIENCY 0x01
+#define NCCL_CTA_POLICY_ZERO 0x02
 
 #define NCCL_SHRINK_DEFAULT 0x00
 #define NCCL_SHRINK_ABORT 0x01
 
 #define NCCL_REVOKE_DEFAULT 0x00
+
+#define NCCL_SUSPEND_MEM 0x01
+
+#define NCCL_API_MAGIC 0xcafebeef
+
+typedef enum {
+  ncclHostCftDefault = NCCL_CONFIG_UNDEF_INT,
+  ncclHostCftEnable = 1,
+  ncclHostCftDisable = 2,
+  ncclHostCftFallback = 3
+} ncclHostCftMode_t;
+
+typedef enum {
+  ncclNvlsHostModeDefault = NCCL_CONFIG_UNDEF_INT,
+  ncclNvlsHostModeEnable = 0,
+  ncclNvlsHostModeDisableTransport = 1,
+  ncclNvlsHostModeDisableSymmetricMultimem = 2,
+  ncclNvlsHostModeDisable = INT_MAX
+} ncclNvlsHostMode_t;
 
 /* Wishes for a communicator. Start from NCCL_CONFIG_INITIALIZER, which leaves everything to the library, and
  * set what matters. Fields that speak of GPU thread blocks or vendor hardware are accepted and, in host mode,
@@ -165,25 +213,133 @@ typedef struct ncclConfig_v22700 {
   int CTAPolicy;
   int shrinkShare; /* the same for children of ncclCommShrink */
   int nvlsCTAs;
+#if NCCL_VERSION_CODE >= 22803
+  int nChannelsPerNetPeer;
+  int nvlinkCentricSched;
+#endif
+#if NCCL_VERSION_CODE >= 22902
+  int graphUsageMode;
+  int numRmaCtx; /* contexts of ncclPutSignal and its kin; 1 (default) in host mode */
+#endif
+#if NCCL_VERSION_CODE >= 23003
+  int maxP2pPeers;
+#endif
+#if NCCL_VERSION_CODE >= 23005
+  int graphStreamOrdering;
+#endif
+#if NCCL_VERSION_CODE >= 23102
+  int launchOrderImplicit;
+  int numRmaSig;
+  int rmaEagerInit;
+  int hostCftMode;
+#endif
+#if NCCL_VERSION_CODE >= 23203
+  int nvlsHostMode;
+#endif
 } ncclConfig_t;
 
-#define NCCL_CONFIG_INITIALIZER                                                \
-  {                                                                            \
-    sizeof(ncclConfig_t),                                 /* size */           \
-        0xcafebeef,                                       /* magic */          \
-        NCCL_VERSION(NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH), /* version */        \
-        NCCL_CONFIG_UNDEF_INT,                            /* blocking */       \
-        NCCL_CONFIG_UNDEF_INT,                            /* cgaClusterSize */ \
-        NCCL_CONFIG_UNDEF_INT,                            /* minCTAs */        \
-        NCCL_CONFIG_UNDEF_INT,                            /* maxCTAs */        \
-        NCCL_CONFIG_UNDEF_PTR,                            /* netName */        \
-        NCCL_CONFIG_UNDEF_INT,                            /* splitShare */     \
-        NCCL_CONFIG_UNDEF_INT,                            /* trafficClass */   \
-        NCCL_CONFIG_UNDEF_PTR,                            /* commName */       \
-        NCCL_CONFIG_UNDEF_INT,                            /* collnetEnable */  \
-        NCCL_CONFIG_UNDEF_INT,                            /* CTAPolicy */      \
-        NCCL_CONFIG_UNDEF_INT,                            /* shrinkShare */    \
-        NCCL_CONFIG_UNDEF_INT                             /* nvlsCTAs */       \
+/* One undefined number for every field of a version; what a version lacks is nothing. */
+#define HANSA_NCCL_UNDEF , NCCL_CONFIG_UNDEF_INT
+#if NCCL_VERSION_CODE >= 22803
+#define HANSA_NCCL_CONFIG_2_28 HANSA_NCCL_UNDEF HANSA_NCCL_UNDEF
+#else
+#define HANSA_NCCL_CONFIG_2_28
+#endif
+#if NCCL_VERSION_CODE >= 22902
+#define HANSA_NCCL_CONFIG_2_29 HANSA_NCCL_UNDEF HANSA_NCCL_UNDEF
+#else
+#define HANSA_NCCL_CONFIG_2_29
+#endif
+#if NCCL_VERSION_CODE >= 23005
+#define HANSA_NCCL_CONFIG_2_30 HANSA_NCCL_UNDEF HANSA_NCCL_UNDEF
+#elif NCCL_VERSION_CODE >= 23003
+#define HANSA_NCCL_CONFIG_2_30 HANSA_NCCL_UNDEF
+#else
+#define HANSA_NCCL_CONFIG_2_30
+#endif
+#if NCCL_VERSION_CODE >= 23102
+#define HANSA_NCCL_CONFIG_2_31 HANSA_NCCL_UNDEF HANSA_NCCL_UNDEF HANSA_NCCL_UNDEF HANSA_NCCL_UNDEF
+#else
+#define HANSA_NCCL_CONFIG_2_31
+#endif
+#if NCCL_VERSION_CODE >= 23203
+#define HANSA_NCCL_CONFIG_2_32 HANSA_NCCL_UNDEF
+#else
+#define HANSA_NCCL_CONFIG_2_32
+#endif
+
+#define NCCL_CONFIG_INITIALIZER                                                                             \
+  {                                                                                                         \
+    sizeof(ncclConfig_t),                      /* size */                                                   \
+        NCCL_API_MAGIC,                        /* magic */                                                  \
+        NCCL_VERSION_CODE,                     /* version */                                                \
+        NCCL_CONFIG_UNDEF_INT,                 /* blocking */                                               \
+        NCCL_CONFIG_UNDEF_INT,                 /* cgaClusterSize */                                         \
+        NCCL_CONFIG_UNDEF_INT,                 /* minCTAs */                                                \
+        NCCL_CONFIG_UNDEF_INT,                 /* maxCTAs */                                                \
+        NCCL_CONFIG_UNDEF_PTR,                 /* netName */                                                \
+        NCCL_CONFIG_UNDEF_INT,                 /* splitShare */                                             \
+        NCCL_CONFIG_UNDEF_INT,                 /* trafficClass */                                           \
+        NCCL_CONFIG_UNDEF_PTR,                 /* commName */                                               \
+        NCCL_CONFIG_UNDEF_INT,                 /* collnetEnable */                                          \
+        NCCL_CONFIG_UNDEF_INT,                 /* CTAPolicy */                                              \
+        NCCL_CONFIG_UNDEF_INT,                 /* shrinkShare */                                            \
+        NCCL_CONFIG_UNDEF_INT                  /* nvlsCTAs */                                               \
+            HANSA_NCCL_CONFIG_2_28             /* nChannelsPerNetPeer, nvlinkCentricSched */                \
+                HANSA_NCCL_CONFIG_2_29         /* graphUsageMode, numRmaCtx */                              \
+                    HANSA_NCCL_CONFIG_2_30     /* maxP2pPeers, graphStreamOrdering */                       \
+                        HANSA_NCCL_CONFIG_2_31 /* launchOrderImplicit, numRmaSig, rmaEagerInit, hostCftMode \
+                                                */                                                          \
+                            HANSA_NCCL_CONFIG_2_32 /* nvlsHostMode */                                       \
+  }
+
+/* An option for one call, in a list that ends with NULL. Hansa has none of its own yet and ignores all. */
+typedef struct ncclConfigExt {
+  struct ncclConfigExt* next;
+  struct {
+    int vendorId;
+    int optionId;
+  } key;
+  union {
+    int i;
+    const char* s;
+    void* raw;
+  } val;
+} ncclConfigExt_t;
+
+/* Wishes for one call, for the functions whose names end in Config. Start from NCCL_COLLCONFIG_INITIALIZER;
+ * NULL is a plain call. In host mode only algSelection is looked at (see docs/nccl.md). */
+typedef struct ncclCollConfig_v23200 {
+  size_t size; /* these three: as the initializer sets them */
+  unsigned int magic;
+  unsigned int version;
+  ncclConfigExt_t* ext;
+  int minCTAs;
+  int maxCTAs;
+  int nvlsCTAs;
+  int cgaClusterSize;
+  const char* algSelection;
+  int forceAlgSelection; /* 1 (default): an error where algSelection cannot be had */
+  int CTAPolicy;
+  uint64_t userProfilerTag;
+  cudaEvent_t launchCompletionEvent;
+} ncclCollConfig_t;
+
+#define NCCL_COLLCONFIG_INITIALIZER                        \
+  {                                                        \
+    sizeof(ncclCollConfig_t),  /* size */                  \
+        NCCL_API_MAGIC,        /* magic */                 \
+        NCCL_VERSION_CODE,     /* version */               \
+        NCCL_CONFIG_UNDEF_PTR, /* ext */                   \
+        NCCL_CONFIG_UNDEF_INT, /* minCTAs */               \
+        NCCL_CONFIG_UNDEF_INT, /* maxCTAs */               \
+        NCCL_CONFIG_UNDEF_INT, /* nvlsCTAs */              \
+        NCCL_CONFIG_UNDEF_INT, /* cgaClusterSize */        \
+        NCCL_CONFIG_UNDEF_PTR, /* algSelection */          \
+        1,                     /* forceAlgSelection */     \
+        NCCL_CONFIG_UNDEF_INT, /* CTAPolicy */             \
+        0,                     /* userProfilerTag */       \
+        NCCL_CONFIG_UNDEF_PTR  /* launchCompletionEvent */ \
   }
 
 /* What ncclGroupSimulateEnd tells: the group's estimated time in seconds, or NCCL_UNDEF_FLOAT. */
@@ -195,15 +351,69 @@ typedef struct ncclSimInfo_v22200 {
 } ncclSimInfo_t;
 
 #define NCCL_SIM_INFO_INITIALIZER \
-  { sizeof(ncclSimInfo_t), 0x74685283, NCCL_VERSION(NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH), NCCL_UNDEF_FLOAT }
+  { sizeof(ncclSimInfo_t), 0x74685283, NCCL_VERSION_CODE, NCCL_UNDEF_FLOAT }
+
+/* What ncclCommMemStats tells, in bytes but for the second, which is 0 or 1. */
+typedef enum {
+  ncclStatGpuMemSuspend = 0,   /* could be given back by ncclCommSuspend */
+  ncclStatGpuMemSuspended = 1, /* whether it has been */
+  ncclStatGpuMemPersist = 2,   /* could not */
+  ncclStatGpuMemTotal = 3
+} ncclCommMemStat_t;
+
+/* What ncclWaitSignal waits for: so many signals more from that peer. */
+typedef struct {
+  int opCnt;
+  int peer;
+  int sigIdx;
+  int ctx;
+} ncclWaitSignalDesc_t;
+
+typedef enum { NCCL_ENCRYPTION_MODE_NONE = 0, NCCL_ENCRYPTION_MODE_PSK = 1 } ncclEncryptionMode_t;
+
+typedef struct ncclEncryptionConfig_v23200 {
+  size_t size; /* these three: as the initializer sets them */
+  unsigned int magic;
+  unsigned int version;
+  int mode;
+  const char* psk;
+} ncclEncryptionConfig_t;
+
+#define NCCL_ENCRYPTION_CONFIG_INITIALIZER                                                        \
+  {                                                                                               \
+    sizeof(ncclEncryptionConfig_t), NCCL_API_MAGIC, NCCL_VERSION_CODE, NCCL_ENCRYPTION_MODE_NONE, \
+        NCCL_CONFIG_UNDEF_PTR                                                                     \
+  }
 
 /* The layouts are the contract with programs compiled elsewhere. */
 #if UINTPTR_MAX == 0xffffffffffffffff
-typedef char hansaCheckNcclConfigLayout[sizeof(ncclConfig_t) == 72 && offsetof(ncclConfig_t, netName) == 32 &&
+#if NCCL_VERSION_CODE >= 23203
+#define HANSA_NCCL_CONFIG_BYTES 120
+#elif NCCL_VERSION_CODE >= 23102
+#define HANSA_NCCL_CONFIG_BYTES 112
+#elif NCCL_VERSION_CODE >= 23003
+#define HANSA_NCCL_CONFIG_BYTES 96
+#elif NCCL_VERSION_CODE >= 22902
+#define HANSA_NCCL_CONFIG_BYTES 88
+#elif NCCL_VERSION_CODE >= 22803
+#define HANSA_NCCL_CONFIG_BYTES 80
+#else
+#define HANSA_NCCL_CONFIG_BYTES 72
+#endif
+typedef char hansaCheckNcclConfigLayout[sizeof(ncclConfig_t) == HANSA_NCCL_CONFIG_BYTES &&
+                                                offsetof(ncclConfig_t, netName) == 32 &&
                                                 offsetof(ncclConfig_t, commName) == 48 &&
                                                 offsetof(ncclConfig_t, nvlsCTAs) == 68
                                             ? 1
                                             : -1];
+typedef char hansaCheckNcclCollConfigLayout[sizeof(ncclCollConfig_t) == 72 &&
+                                                    offsetof(ncclCollConfig_t, algSelection) == 40 &&
+                                                    offsetof(ncclCollConfig_t, userProfilerTag) == 56 &&
+                                                    sizeof(ncclConfigExt_t) == 24
+                                                ? 1
+                                                : -1];
+typedef char hansaCheckNcclEncryptionLayout[sizeof(ncclEncryptionConfig_t) == 32 ? 1 : -1];
+typedef char hansaCheckNcclSignalLayout[sizeof(ncclWaitSignalDesc_t) == 16 ? 1 : -1];
 typedef char hansaCheckNcclSimInfoLayout[sizeof(ncclSimInfo_t) == 24 ? 1 : -1];
 typedef char hansaCheckNcclUniqueIdLayout[sizeof(ncclUniqueId) == NCCL_UNIQUE_ID_BYTES ? 1 : -1];
 typedef char hansaCheckNcclEnumLayout
@@ -224,6 +434,11 @@ HANSA_NCCL_FUNCTION(const char*, ncclGetLastError, (ncclComm_t comm));
 
 /* Deprecated, without effect: the debug settings are read once. */
 HANSA_NCCL_FUNCTION(void, ncclResetDebugInit, (void));
+
+/* Hansa's sockets prove to each other that they hold the unique id's secret and seal every message with it,
+ * always; what they carry is not hidden. So NCCL_ENCRYPTION_MODE_NONE succeeds, and NCCL_ENCRYPTION_MODE_PSK,
+ * which asks for TLS, is refused with ncclInvalidUsage. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclSetEncryption, (const ncclEncryptionConfig_t* config));
 
 /* Memory that all ranks of this host can reach directly; the fastest buffers to communicate from. Free it
  * with ncclMemFree only. ncclMemAlloc of 0 bytes gives NULL, and ncclMemFree takes NULL. */
@@ -272,6 +487,24 @@ HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommShrink,
                     (ncclComm_t comm, int* excludeRanksList, int excludeRanksCount, ncclComm_t* newcomm,
                      ncclConfig_t* config, int shrinkFlags));
 
+/* An id for the ranks that are to be added by ncclCommGrow; that comes before the next id. Served by this
+ * process, which must stay alive until the grown communicator is there. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommGetUniqueId, (ncclComm_t comm, ncclUniqueId* uniqueId));
+/* Makes a communicator of nRanks ranks: those of `comm`, which keep their numbers, and new ones. Collective
+ * over both. Old ranks pass rank = -1 and, all but the one that called ncclCommGetUniqueId, uniqueId = NULL;
+ * new ones pass comm = NULL, the id, and their rank in the new communicator. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommGrow,
+                    (ncclComm_t comm, int nRanks, const ncclUniqueId* uniqueId, int rank, ncclComm_t* newcomm,
+                     ncclConfig_t* config));
+
+/* Gives memory back while the communicator is not needed (`flags`: NCCL_SUSPEND_MEM), and takes it again.
+ * Host mode has nothing to give back: ncclInvalidUsage. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommSuspend, (ncclComm_t comm, int flags));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommResume, (ncclComm_t comm));
+/* How much memory the communicator holds; in host mode host memory, all of it persistent. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommMemStats,
+                    (ncclComm_t comm, ncclCommMemStat_t stat, uint64_t* value));
+
 /* ncclSuccess, ncclInProgress, or the failure that ended the communicator (which stays). From any thread. */
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommGetAsyncError, (ncclComm_t comm, ncclResult_t* asyncError));
 /* How many ranks; this rank's device; which rank this is. */
@@ -283,10 +516,16 @@ HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommUserRank, (const ncclComm_t comm, int*
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommRegister,
                     (const ncclComm_t comm, void* buff, size_t size, void** handle));
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommDeregister, (const ncclComm_t comm, void* handle));
-/* Collective registration of symmetric buffers. Where it brings nothing: success, and *win is NULL. */
+/* Collective: every rank shows `size` bytes of its own (sizes may differ) to the others, which put into them
+ * with ncclPutSignal; *win then stands for the buffers of all. Success and *win is NULL where some rank
+ * cannot reach another's buffer: ranks on several hosts, or memory that is not of ncclMemAlloc where the
+ * kernel forbids process_vm_writev. Blocks, also in a group. */
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommWindowRegister,
                     (ncclComm_t comm, void* buff, size_t size, ncclWindow_t* win, int winFlags));
+/* The buffer may be freed once all ranks have called this. */
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclCommWindowDeregister, (ncclComm_t comm, ncclWindow_t win));
+/* The buffer that this rank registered. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclWinGetUserPtr, (ncclComm_t comm, ncclWindow_t win, void** outUserPtr));
 
 /* A sum whose every contribution is first multiplied by *scalar of `datatype`; for this communicator and type
  * only. */
@@ -345,6 +584,52 @@ HANSA_NCCL_FUNCTION(ncclResult_t, ncclSend,
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclRecv,
                     (void* recvbuff, size_t count, ncclDataType_t datatype, int peer, ncclComm_t comm,
                      cudaStream_t stream));
+
+/* ---- Collectives with wishes for one call: see ncclCollConfig_t. ---- */
+
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclAllReduceConfig,
+                    (const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
+                     ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclReduceConfig,
+                    (const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
+                     ncclRedOp_t op, int root, ncclComm_t comm, cudaStream_t stream,
+                     const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclBroadcastConfig,
+                    (const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
+                     ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclReduceScatterConfig,
+                    (const void* sendbuff, void* recvbuff, size_t recvcount, ncclDataType_t datatype,
+                     ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclAllGatherConfig,
+                    (const void* sendbuff, void* recvbuff, size_t sendcount, ncclDataType_t datatype,
+                     ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclAlltoAllConfig,
+                    (const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
+                     ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclGatherConfig,
+                    (const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
+                     ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclScatterConfig,
+                    (const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
+                     ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config));
+
+/* ---- One-sided: the peer need not be in a call. Between ranks whose window is not NULL. ---- */
+
+/* Copies `count` elements to `peerWinOffset` bytes into the peer's buffer of the window, then signals: who
+ * has waited for the signal sees the data. localbuff may be used again when the operation is complete. sigIdx
+ * and ctx tell independent signals of the same pair of ranks apart, from 0 (up to 15 and 3); `flags` must be
+ * 0. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclPutSignal,
+                    (const void* localbuff, size_t count, ncclDataType_t datatype, int peer,
+                     ncclWindow_t peerWin, size_t peerWinOffset, int sigIdx, int ctx, unsigned int flags,
+                     ncclComm_t comm, cudaStream_t stream));
+/* The signal alone: after all that this rank has put to the peer before. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclSignal,
+                    (int peer, int sigIdx, int ctx, unsigned int flags, ncclComm_t comm,
+                     cudaStream_t stream));
+/* Waits for all that is described, and counts it as waited for. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclWaitSignal,
+                    (int nDesc, ncclWaitSignalDesc_t* signalDescs, ncclComm_t comm, cudaStream_t stream));
 
 /* ---- Groups ---- */
 

@@ -32,8 +32,9 @@ struct SessionOptions {
   std::uint16_t port_first = 0, port_last = 0;  // 0: any port
   std::chrono::milliseconds timeout{60'000};    // for the whole join; the error names who is missing
   const std::atomic<bool>* cancelled =
-      nullptr;          // set by another thread to give up within 100 ms; may be null
-  std::string host_id;  // stands in for the host's identity (tests); empty: the real one
+      nullptr;                    // set by another thread to give up within 100 ms; may be null
+  std::string host_id;            // stands in for the host's identity (tests); empty: the real one
+  bool root_may_be_late = false;  // the id is not served yet (Session::reunion): wait for it, too
 };
 
 // Counts what the root of a session handled, for tests of scale.
@@ -66,6 +67,11 @@ class Session {
   // This rank is done; its end from now on is no failure to others. Does not block. No callback comes
   // afterwards.
   virtual void leave() = 0;
+  // An id under which some of these ranks meet again, also after this session has failed, without a word
+  // between them before: all who name the same `host` and `occasion` get the same one. It is served by rank
+  // `host` from its own call on, so the others join() with root_may_be_late. Every occasion is good once.
+  // Until leave().
+  virtual Result<UniqueId> reunion(Rank host, BytesView occasion) = 0;
   virtual RootTraffic root_traffic() const = 0;
   // The numeric IP address of the interface that SessionOptions chose on this host: where fabrics listen too.
   virtual Result<std::string> address() const = 0;

@@ -20,6 +20,7 @@ constexpr milliseconds kFirstEntry{10'000};
 // serving this id.
 constexpr milliseconds kRedial[] = {milliseconds(20), milliseconds(100), milliseconds(300),
                                     milliseconds(600)};
+constexpr milliseconds kLateRoot{300};  // at most, between dials of a root that may be late
 
 bool hung_up(int error) { return error == 0 || error == EPROTO || error == ECONNRESET; }
 
@@ -232,7 +233,7 @@ void Hub::on_root_closed(bool opened, int error) {
         Status(Code::kRemote,
                root_process_.text() + " died during init: killed, or exited before all ranks had joined"));
   }
-  if (hung_up(error) && dial_again(dials_, &Hub::dial_root)) return;
+  if (hung_up(error) && dial_again(dials_, setup_.root_may_be_late, &Hub::dial_root)) return;
   if (hung_up(error)) {
     return fail(Status(Code::kRemote,
                        fmt::format("the process at {} does not serve this unique id: its ranks have joined "
@@ -246,9 +247,11 @@ void Hub::on_root_closed(bool opened, int error) {
                   where, reason_text(error))));
 }
 
-bool Hub::dial_again(int dials, void (Hub::*dial)()) {
-  if (dials > static_cast<int>(std::size(kRedial))) return false;
-  loop_.after(kRedial[dials - 1], [weak = weak_from_this(), dial] {
+bool Hub::dial_again(int dials, bool for_ever, void (Hub::*dial)()) {
+  if (dials > static_cast<int>(std::size(kRedial)) && !for_ever) return false;
+  const milliseconds delay =
+      for_ever ? std::min(milliseconds(1 << std::min(dials - 1, 10)), kLateRoot) : kRedial[dials - 1];
+  loop_.after(delay, [weak = weak_from_this(), dial] {
     const auto self = weak.lock();
     if (self && self->failed_.ok() && !self->ended_) (self.get()->*dial)();
   });
@@ -263,7 +266,7 @@ void Hub::on_up_closed(bool opened, int error) {
       fail(death_of(place_.parent, lost_with(place_.parent, place_.parent_place), error));
     return;
   }
-  if (hung_up(error) && dial_again(dials_up_, &Hub::dial_up)) return;
+  if (hung_up(error) && dial_again(dials_up_, false, &Hub::dial_up)) return;
   fail(Status(
       Code::kRemote,
       fmt::format(

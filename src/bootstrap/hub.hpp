@@ -26,6 +26,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
     Process leader;  // with the rank that starts the hub
     Rank ranks = 0;
     std::shared_ptr<Gate> tree_gate;
+    bool root_may_be_late = false;  // dial until the seats' time is over
   };
   static Status start(control::EventLoop& loop, Setup setup, control::Descriptor local_listener);
 
@@ -60,7 +61,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void dial_root();
   void dial_up();
   // After a while; false if that was often enough.
-  bool dial_again(int dials, void (Hub::*dial)());
+  bool dial_again(int dials, bool for_ever, void (Hub::*dial)());
   void on_root_message(Message type, BytesView payload);
   void on_root_closed(bool opened, int error);
   void on_below_message(Below& below, Message type, BytesView payload);

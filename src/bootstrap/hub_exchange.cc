@@ -96,10 +96,12 @@ void Hub::spread_table(BytesView table) {
     members_.resize(list.size());
     has_left_.assign(list.size(), false);
     for (const Contribution& one : list) {
-      if (!parse_member(one.bytes, &members_[static_cast<std::size_t>(one.rank)])) {
+      Introduction introduction;
+      if (!Introduction::parse(one.bytes, &introduction)) {
         members_.clear();
         return fail_garbled(place_.parent, Message::kTable);
       }
+      members_[static_cast<std::size_t>(one.rank)] = std::move(introduction.member);
     }
   }
   for (Below& below : below_) {
@@ -136,6 +138,12 @@ void Hub::late(const Lateness& lateness, const Link* from) {
   waited_ms_ = lateness.waited_ms;
   if (sequence_ == 0) {
     if (root_ && root_->is_open()) return root_->send(Message::kLate, lateness.encode());
+    if (setup_.root_may_be_late)
+      return fail(Status(
+          Code::kRemote,
+          fmt::format("the rank at {} that is to be the first of the new communicator did not come within "
+                      "{:g} s: do all ranks make the same call with the same list of ranks?",
+                      setup_.invitation.root.text(), waited_ms_ / 1000.0)));
     return fail(Status(
         Code::kRemote,
         fmt::format("cannot reach the process that made the unique id at {} within {:g} s: no answer; set "

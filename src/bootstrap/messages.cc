@@ -257,21 +257,23 @@ bool parse_contributions(BytesView bytes, Rank ranks, std::uint64_t* sequence,
   return reader.done();
 }
 
-std::vector<std::byte> encode_member(const Member& member) {
+std::vector<std::byte> Introduction::encode() const {
   ByteWriter writer;
   writer.text(member.host);
   writer.text(member.host_name);
   writer.number(member.pid);
   writer.number(member.process);
+  gate.write(&writer);
   return writer.take();
 }
 
-bool parse_member(BytesView bytes, Member* member) {
+bool Introduction::parse(BytesView bytes, Introduction* out) {
   ByteReader reader(bytes);
-  member->host = reader.text(kMostName);
-  member->host_name = reader.text(kMostName);
-  member->pid = reader.number<std::int32_t>();
-  member->process = reader.number<std::uint64_t>();
+  out->member.host = reader.text(kMostName);
+  out->member.host_name = reader.text(kMostName);
+  out->member.pid = reader.number<std::int32_t>();
+  out->member.process = reader.number<std::uint64_t>();
+  out->gate = NetworkAddress::read(&reader);
   return reader.done();
 }
 

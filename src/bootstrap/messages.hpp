@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 1;
+inline constexpr std::uint16_t kProtocol = 2;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host
@@ -146,8 +146,14 @@ std::size_t most_table(Rank ranks);  // bytes of the largest list of so many
 bool parse_contributions(BytesView bytes, Rank ranks, std::uint64_t* sequence,
                          std::vector<Contribution>* list);
 
-std::vector<std::byte> encode_member(const Member& member);
-bool parse_member(BytesView bytes, Member* member);
+// How a rank introduces itself to all others.
+struct Introduction {
+  Member member;
+  NetworkAddress gate;  // of its process: where it can be found should this communicator fail
+
+  std::vector<std::byte> encode() const;
+  static bool parse(BytesView bytes, Introduction* out);
+};
 
 // Of those that have not left, the ranks in that process. (The host matters in tests, where a process poses
 // as several.)

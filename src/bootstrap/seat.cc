@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bootstrap/courier.hpp"
+#include "bootstrap/root.hpp"
 #include "control/local_socket.hpp"
 
 namespace hansa::bootstrap {
@@ -37,9 +38,16 @@ std::shared_ptr<Seat> Seat::take(control::EventLoop& loop, Hub::Setup setup, con
   std::shared_ptr<Seat> seat(new Seat(loop, std::move(setup), options));
   loop.run([&] {
     loop.local<SeatsOfProcess>().seats.insert(seat);
-    seat->connect();
+    seat->come();
   });
   return seat;
+}
+
+void Seat::come() {
+  auto gate = Gate::at(loop_, options_.interface, options_.port_first, options_.port_last);
+  if (!gate.ok()) return fail(gate.status());
+  setup_.tree_gate = std::move(gate).value();
+  connect();
 }
 
 void Seat::connect() {
@@ -79,9 +87,6 @@ void Seat::found_hub() {
   auto listener = control::listen_local(local_name_of(setup_.key, setup_.host), &taken);
   if (taken) return connect_later(kReconnect);  // another rank was faster
   if (!listener.ok()) return fail(listener.status());
-  auto gate = Gate::at(loop_, options_.interface, options_.port_first, options_.port_last);
-  if (!gate.ok()) return fail(gate.status());
-  setup_.tree_gate = std::move(gate).value();
   const Status started = Hub::start(loop_, setup_, std::move(listener).value());
   if (!started.ok()) return fail(started);
   connect();
@@ -101,8 +106,9 @@ void Seat::on_open(Link& link) {
   entry.ranks = setup_.ranks;
   entry.process = self_;
   link.send(Message::kEnter, entry.encode());
-  const auto about = encode_member({setup_.host.id, setup_.host.name, self_.pid, self_.id});
-  link.send(Message::kGather, encode_contributions(0, {{self_.rank, about}}));
+  const Introduction self{{setup_.host.id, setup_.host.name, self_.pid, self_.id},
+                          setup_.tree_gate->address()};
+  link.send(Message::kGather, encode_contributions(0, {{self_.rank, self.encode()}}));
 }
 
 void Seat::on_message(Link&, Message type, BytesView payload) {
@@ -138,15 +144,18 @@ void Seat::take_table(BytesView payload) {
     std::lock_guard lock(mutex_);
     good = good && sequence == received_;
     Table table(list.size());
-    std::vector<Member> members(sequence == 0 ? list.size() : 0);
+    std::vector<Introduction> everybody(sequence == 0 ? list.size() : 0);
     for (const Contribution& one : list) {
       const auto rank = static_cast<std::size_t>(one.rank);
       table[rank].assign(one.bytes.begin(), one.bytes.end());
-      if (good && sequence == 0) good = parse_member(one.bytes, &members[rank]);
+      if (good && sequence == 0) good = Introduction::parse(one.bytes, &everybody[rank]);
     }
     if (good) {
       if (sequence == 0) {
-        members_ = std::move(members);
+        for (Introduction& one : everybody) {
+          members_.push_back(std::move(one.member));
+          gates_.push_back(one.gate);
+        }
         has_left_.assign(members_.size(), false);
       }
       table_ = std::move(table);
@@ -330,6 +339,17 @@ void Seat::leave() {
 std::vector<Member> Seat::members() {
   std::lock_guard lock(mutex_);
   return members_;
+}
+
+NetworkAddress Seat::gate_of(Rank rank) {
+  std::lock_guard lock(mutex_);
+  return gates_[static_cast<std::size_t>(rank)];
+}
+
+void Seat::host_reunion(const Invitation& invitation) {
+  loop_.run([&] {
+    if (setup_.tree_gate) Root::serve(loop_, setup_.tree_gate, invitation, self_);
+  });
 }
 
 }  // namespace hansa::bootstrap

@@ -27,6 +27,10 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void raise(const Status& reason);
   void leave();
   std::vector<Member> members();
+  // Once joined: where the rank's process can be found should this communicator fail.
+  NetworkAddress gate_of(Rank rank);
+  // Serves a further communicator at this process's gate, which gate_of() tells the others.
+  void host_reunion(const Invitation& invitation);
   // Whether its host's hub ever knew of this rank.
   bool entered();
 
@@ -38,6 +42,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Seat(control::EventLoop& loop, Hub::Setup setup, const SessionOptions& options);
 
   // Control thread.
+  void come();
   void connect();
   void connect_later(std::chrono::milliseconds delay);
   void found_hub();
@@ -71,7 +76,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   std::condition_variable changed_;
   Status failed_;
   std::vector<Member> members_;  // empty: not yet joined
-  std::vector<Rank> gone_;       // left the communicator
+  std::vector<NetworkAddress> gates_;
+  std::vector<Rank> gone_;  // left the communicator
   std::vector<bool> has_left_;
   std::uint64_t received_ = 0;  // exchanges whose table has come, joining included
   std::uint64_t next_ = 1;      // sequence of the next exchange

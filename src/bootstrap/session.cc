@@ -74,6 +74,17 @@ class SeatedSession final : public Session {
     return traffic;
   }
 
+  Result<UniqueId> reunion(Rank host, BytesView occasion) override {
+    HANSA_RETURN_IF_ERROR(usable());
+    bootstrap::Invitation invitation;
+    invitation.root = seat_->gate_of(host);
+    const Key name = derive(key_, "reunion", {occasion});
+    std::memcpy(invitation.communicator.data(), name.data(), invitation.communicator.size());
+    invitation.secret = derive(key_, "reunion's secret", {occasion});
+    if (host == rank_) seat_->host_reunion(invitation);
+    return bootstrap::to_unique_id(invitation);
+  }
+
   Result<std::string> address() const override {
     HANSA_ASSIGN_OR_RETURN(const auto chosen, bootstrap::choose_address(interface_));
     return chosen.host_text();
@@ -120,6 +131,7 @@ Result<std::unique_ptr<Session>> take_seat(const bootstrap::Invitation& invitati
   setup.leader = bootstrap::this_process(*loop, setup.host);
   setup.leader.rank = rank;
   setup.ranks = ranks;
+  setup.root_may_be_late = options.root_may_be_late;
   const Key key = setup.key;
   auto seat = Seat::take(*loop, std::move(setup), options);
   const Status joined = seat->wait_until_joined();

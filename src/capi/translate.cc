@@ -112,10 +112,10 @@ Result<CommunicatorLease> known(ncclComm_t comm) {
   return lease;
 }
 
-Result<CommunicatorLease> usable(ncclComm_t comm) {
+Result<CommunicatorLease> permitted(ncclComm_t comm, Action action) {
   HANSA_ASSIGN_OR_RETURN(CommunicatorLease lease, known(comm));
   const State state = lease->state();
-  if (allowed(state, Action::kOperate)) return lease;
+  if (allowed(state, action)) return lease;
   switch (state) {
     case State::kConnecting:
       return Status(Code::kInvalidArgument,
@@ -124,6 +124,10 @@ Result<CommunicatorLease> usable(ncclComm_t comm) {
     case State::kFinalizing:
       return Status(Code::kInvalidArgument,
                     "the communicator was finalized: only ncclCommDestroy or ncclCommAbort remain");
+    case State::kRevoked:
+      return Status(Code::kInvalidUsage,
+                    "the communicator was revoked: only ncclCommShrink, ncclCommSplit, ncclCommDestroy or "
+                    "ncclCommAbort remain");
     default:
       break;
   }

@@ -29,10 +29,11 @@ Status no_stream();
 Result<DataType> to_type(ncclDataType_t type);
 // The stream behind a handle; NULL gives an empty lease.
 Result<Group::StreamLease> to_stream(const void* stream);
-// The communicator behind a handle, or why it cannot be used for operations now.
-Result<CommunicatorLease> usable(ncclComm_t comm);
-// The same for questions, which more states allow.
+// The communicator behind a handle, or why it is none of this process.
 Result<CommunicatorLease> known(ncclComm_t comm);
+// The same where its state allows the action, or why not.
+Result<CommunicatorLease> permitted(ncclComm_t comm, Action action);
+inline Result<CommunicatorLease> usable(ncclComm_t comm) { return permitted(comm, Action::kOperate); }
 
 // One collective, one message (`count` still in PointToPoint::bytes), with C's type, operator, handles.
 ncclResult_t submit(Request request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream);

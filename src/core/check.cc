@@ -176,6 +176,25 @@ Status Communicator::check(const PointToPoint& message) const {
   return {};
 }
 
+Status Communicator::check(const OneSidedCall& call) const {
+  if (call.peer < 0 || call.peer >= ranks())
+    return argument(fmt::format("peer {}: must be in 0..{}", call.peer, ranks() - 1));
+  if (call.signal < 0 || call.signal >= OneSided::kSignals)
+    return argument(fmt::format("sigIdx {}: must be in 0..{}", call.signal, OneSided::kSignals - 1));
+  if (call.context < 0 || call.context >= OneSided::kContexts)
+    return argument(fmt::format("ctx {}: must be in 0..{}", call.context, OneSided::kContexts - 1));
+  if (!one_sided_ || !one_sided_->ready())
+    return Status(Code::kInvalidUsage,
+                  "signals need a window: register one with ncclCommWindowRegister on all ranks first");
+  if (call.kind != OneSidedCall::Kind::kPut) return {};
+  if (!call.input.empty() && call.input.data() == nullptr) return argument("the buffer is NULL");
+  const std::uint64_t there = call.window->targets[static_cast<std::size_t>(call.peer)].bytes;
+  if (call.offset > there || call.input.size() > there - call.offset)
+    return argument(fmt::format("{} bytes at offset {} do not fit into the window of rank {}, which has {}",
+                                call.input.size(), call.offset, call.peer, there));
+  return {};
+}
+
 Status Communicator::check(const std::vector<PointToPoint>& messages) const {
   const auto own = [this](const PointToPoint& message, bool send) {
     return message.send == send && message.peer == rank();

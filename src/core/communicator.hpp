@@ -17,6 +17,7 @@
 #include "core/connections.hpp"
 #include "core/handle_table.hpp"
 #include "core/life_cycle.hpp"
+#include "core/nursery.hpp"
 #include "core/operation.hpp"
 #include "core/parentage.hpp"
 #include "core/plan_cache.hpp"
@@ -30,6 +31,19 @@ struct CommunicatorOptions {
   Rank rank = 0, ranks = 1;
   int device = 0;
   bool blocking = true;
+  std::string name;     // for people; may be empty
+  std::string network;  // the transport between hosts, by name; empty: the best
+};
+
+class Communicator;
+
+// Where a communicator comes from that is not made from a unique id.
+struct Origin {
+  HandleTable<Communicator>::Lease parent;  // kept until the child is connected
+  Wish wish;
+  std::function<void()> connected;  // called when it is, by whoever did it
+  // Takes the child from whoever would find it: where it fails, or has no place, in the background.
+  std::function<std::unique_ptr<Communicator>()> recall;
 };
 
 // THREADS. One at a time for everything but failure(), state(), fail() and the constants. An operation is
@@ -39,18 +53,24 @@ class Communicator {
   explicit Communicator(const CommunicatorOptions& options);
   ~Communicator();
 
-  // Before connect(): rank and ranks are to come from a division of the parent, which is kept until then.
-  // `connected` is called at the end of a connect() that went well, by whoever did it.
-  void descend_from(HandleTable<Communicator>::Lease parent, const SplitWish& wish,
-                    std::function<void()> connected);
+  // Before connect(): rank and ranks are to come from the parent.
+  void descend_from(Origin origin);
   // Took part in the parent's division, but has no place: nothing may be done with it.
   bool absent() const noexcept { return options_.rank < 0; }
+  // Children on their way in the background.
+  Nursery& nursery() noexcept { return nursery_; }
+  const Nursery& nursery() const noexcept { return nursery_; }
 
   // Meets the other ranks; blocks. Called once, by whoever is to do the waiting.
   Status connect();
-  // connect() on a thread of its own; state() tells when it is over.
+  // connect() on a thread of its own; state() tells when it is over. A child is in its parent's nursery until
+  // then, and stays there if it fails.
   void connect_in_background();
 
+  const std::string& name() const noexcept { return options_.name; }
+  const std::string& network() const noexcept { return options_.network; }
+  // Equal on all ranks, random; 0 for a single one.
+  std::uint64_t number() const { return session_ ? session_->number() : 0; }
   Rank rank() const noexcept { return options_.rank; }
   Rank ranks() const noexcept { return options_.ranks; }
   int device() const noexcept { return options_.device; }
@@ -66,11 +86,14 @@ class Communicator {
   void fail(const Status& reason);
   // Tells the other ranks as well.
   void raise(const Status& reason);
+  // Ends everything that is pending, here and on the other ranks; only managing it is left.
+  void revoke();
   void set_finalizing() noexcept;
 
   // The caller's arguments, judged; ok if start() may be tried.
   Status check(const Request& request) const;
   Status check(const PointToPoint& message) const;
+  Status check(const OneSidedCall& call) const;
   // Of what belongs to one operation: whether this rank's messages to itself pair.
   Status check(const std::vector<PointToPoint>& messages) const;
 
@@ -92,6 +115,22 @@ class Communicator {
   // For calls that need no queue: an operation to reuse.
   Operation& own_operation() noexcept { return own_operation_; }
 
+  // An id for ranks that are to join a grown child; one at a time, until that is called for.
+  Result<UniqueId> invite();
+  void forget_invitation() noexcept { invited_ = false; }
+
+  // Collective: shows memory to all ranks, until hide() or the communicator's end. Null where some rank
+  // cannot reach another's. `ticket` is of announce(), which is called when the program makes the call.
+  // Blocks.
+  Result<const Window*> show(void* buffer, std::size_t bytes, std::uint64_t ticket);
+  std::uint64_t announce() { return descent_.enter(); }
+  // One that is shown, by its address, or null.
+  const Window* window(const void* handle) const;
+  Status hide(const void* handle);
+
+  // Bytes that it holds for itself, roughly.
+  std::size_t memory_bytes() const;
+
   // User-defined pre-multiplied sums.
   int create_operator(DataType type, const void* scalar, bool immediate);
   Status destroy_operator(int handle);
@@ -106,12 +145,15 @@ class Communicator {
     const void* address = nullptr;
   };
 
+  Status come_to_be();
   Status meet();
   Status find_place();
   void give_up_place();
+  void end_birth(const Status& status);
   SessionOptions session_options() const;
   Status connect_peers();
   bool several_hosts() const;
+  std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
   Status check_tables(const Request& request) const;
   Status check_overlap(const Request& request) const;
@@ -122,6 +164,7 @@ class Communicator {
   // Nothing moved: whether that is for good, because a rank that the operation needs has left.
   Status look_for_left(const Operation& operation);
   bool advance_alone(Operation& operation);
+  Result<bool> advance_one_sided(Operation& operation, bool& any);
   void hand_over_leftovers();
 
   CommunicatorOptions options_;
@@ -137,16 +180,19 @@ class Communicator {
   std::atomic<bool> any_left_{false};
   std::chrono::steady_clock::time_point stuck_since_{};  // with a rank that has left; epoch: not stuck
 
-  HandleTable<Communicator>::Lease parent_;  // while it is needed
-  SplitWish wish_;
-  std::uint64_t ticket_ = 0;  // in the parent's queue
-  std::function<void()> connected_;
-  Queue divisions_;  // of this communicator
+  Origin origin_;
+  std::optional<std::uint64_t> ticket_;  // for the parent's descent, while it may be needed
+  Descent descent_;                      // of this communicator's children
+  Nursery nursery_;
+  std::atomic<bool> invited_{false};
+  bool root_may_be_late_ = false;  // of the session to join
 
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
   std::optional<PlanCache> plans_;
+  std::unique_ptr<OneSided> one_sided_;  // once a window is shown
+  std::vector<std::unique_ptr<const Window>> windows_, hidden_windows_;
   // Taken by whoever moves the transports on, once there are leftovers that another thread may move on too.
   std::mutex turn_;
   std::atomic<bool> shared_{false};

@@ -67,6 +67,7 @@ Result<Connections> Connections::open(Session& session, const TransportOptions& 
   Connections all;
   const auto ranks = static_cast<std::size_t>(session.ranks());
   all.self_ = static_cast<std::size_t>(session.rank());
+  all.lanes_ = options.lanes;
   all.owned_.resize(ranks);
   all.endpoints_.resize(ranks);
   all.refusals_.resize(ranks);
@@ -188,6 +189,13 @@ std::string Connections::summary() const {
 void Connections::quiesce() noexcept {
   for (auto& endpoint : owned_)
     if (endpoint) endpoint->quiesce();
+}
+
+std::size_t Connections::memory_bytes() const {
+  std::size_t bytes = 0;
+  for (const Endpoint* endpoint : endpoints_)
+    if (endpoint) bytes += endpoint->capabilities().slot_bytes * endpoint->capabilities().slots * lanes_;
+  return bytes;
 }
 
 }  // namespace hansa

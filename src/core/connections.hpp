@@ -32,6 +32,8 @@ class Connections {
   Status status() const;
   // "shm to 3 ranks, libfabric to 4": for the one INFO line.
   std::string summary() const;
+  // Of the slots that peers send into.
+  std::size_t memory_bytes() const;
   // Ends all traffic; afterwards nothing of ours is touched by a peer.
   void quiesce() noexcept;
 
@@ -50,6 +52,7 @@ class Connections {
   std::vector<std::unique_ptr<Endpoint>> owned_;
   std::vector<Endpoint*> endpoints_;
   std::size_t self_ = 0;
+  std::uint16_t lanes_ = 0;
 };
 
 }  // namespace hansa

@@ -31,7 +31,7 @@ Status drive(std::vector<Line>& lines) {
     for (Line& line : lines) {
       if (line.next == line.operations.size()) continue;
       Operation& operation = *line.operations[line.next];
-      if (operation.execution == nullptr && !operation.done) line.communicator->begin(operation);
+      if (!operation.begun) line.communicator->begin(operation);
       any = line.communicator->advance(operation) || any;
       if (operation.done) ++line.next;
       left = true;
@@ -122,23 +122,36 @@ Status Group::submit(Lease communicator, StreamLease stream, const Request& requ
   return run(std::exchange(entries_, {}));
 }
 
-Status Group::submit(Lease communicator, StreamLease stream, const PointToPoint& message) {
-  HANSA_RETURN_IF_ERROR(communicator->check(message));
-  // All sends and receives of one communicator in a group make one operation, which waits for all their
-  // streams.
+// All of a kind on one communicator in a group makes one operation, which waits for all their streams.
+template <class Add>
+void Group::gather(Lease communicator, StreamLease stream, Operation::Kind kind, Add add_to) {
   for (Entry& entry : entries_)
-    if (entry.communicator.get() == communicator.get() &&
-        entry.operation->kind == Operation::Kind::kPointToPoint) {
-      entry.operation->messages.push_back(message);
-      join(entry, std::move(stream));
-      return {};
+    if (entry.communicator.get() == communicator.get() && entry.operation->kind == kind) {
+      add_to(*entry.operation);
+      return join(entry, std::move(stream));
     }
   auto operation = std::make_unique<Operation>();
-  operation->kind = Operation::Kind::kPointToPoint;
-  operation->messages.push_back(message);
+  operation->kind = kind;
+  add_to(*operation);
   add(std::move(communicator), std::move(stream), std::move(operation));
-  if (open()) return {};
-  return run(std::exchange(entries_, {}));
+}
+
+Status Group::submit(Lease communicator, StreamLease stream, const PointToPoint& message) {
+  HANSA_RETURN_IF_ERROR(communicator->check(message));
+  gather(std::move(communicator), std::move(stream), Operation::Kind::kPointToPoint,
+         [&](Operation& operation) { operation.messages.push_back(message); });
+  return open() ? Status() : run(std::exchange(entries_, {}));
+}
+
+Status Group::submit(Lease communicator, StreamLease stream, const OneSidedCall& call) {
+  HANSA_RETURN_IF_ERROR(communicator->check(call));
+  gather(std::move(communicator), std::move(stream), Operation::Kind::kOneSided, [&](Operation& operation) {
+    // Waits last: what they wait for may be answered by what this group puts.
+    auto& calls = operation.one_sided;
+    const auto is_wait = [](const OneSidedCall& one) { return one.kind == OneSidedCall::Kind::kWait; };
+    calls.insert(is_wait(call) ? calls.end() : std::find_if(calls.begin(), calls.end(), is_wait), call);
+  });
+  return open() ? Status() : run(std::exchange(entries_, {}));
 }
 
 void Group::join(Entry& entry, StreamLease stream) {
@@ -164,10 +177,10 @@ Status Group::run(std::vector<Entry> entries) {
       return Status(Code::kInvalidUsage, "the group was opened before fork(): only the parent can end it");
     HANSA_RETURN_IF_ERROR(entry.communicator->check(entry.operation->messages));
   }
-  // Collectives before messages, so that ranks which wrote a group in another order still meet.
-  std::stable_partition(entries.begin(), entries.end(), [](const Entry& entry) {
-    return entry.operation->kind == Operation::Kind::kCollective;
-  });
+  // Collectives before messages before one-sided calls, so that ranks which wrote a group in another order
+  // still meet.
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return a.operation->kind < b.operation->kind; });
   // A communicator is driven by one thread: if the progress thread has anything of it to do, it gets all.
   const auto is_later = [&](const Communicator* communicator) {
     return !communicator->blocking() || communicator->pending.load(std::memory_order_acquire) > 0 ||
@@ -207,79 +220,102 @@ Status Group::run(std::vector<Entry> entries) {
   return result.ok() ? pending : result;
 }
 
-Status Group::connect(Lease communicator, std::function<void()> undo) {
-  newcomers_.push_back({std::move(communicator), std::move(undo)});
-  return open() ? Status() : connect_all(std::exchange(newcomers_, {}));
+Status Group::together(Lease communicator, std::function<Status()> act, std::function<void()> undo) {
+  joints_.push_back({std::move(communicator), std::move(act), std::move(undo), {}});
+  return open() ? Status() : run_together(std::exchange(joints_, {}));
 }
 
-Status Group::connect_all(std::vector<Newcomer> newcomers) {
-  std::vector<Status> results(newcomers.size());
-  std::vector<std::thread> threads;
-  threads.reserve(newcomers.size());
+Status Group::connect(Lease communicator, bool in_background, std::function<void()> undo) {
+  Communicator* newcomer = communicator.get();
+  std::function<Status()> act;
+  if (!in_background) act = [newcomer] { return newcomer->connect(); };
+  return together(std::move(communicator), std::move(act), std::move(undo));
+}
+
+Status Group::run_together(std::vector<Joint> joints) {
+  // Each communicator's in order, on one thread.
+  std::vector<std::vector<Joint*>> lines;
   Status pending, stuck;
-  for (std::size_t i = 0; i < newcomers.size(); ++i) {
-    Communicator* communicator = newcomers[i].communicator.get();
+  for (Joint& joint : joints) {
+    const auto line = std::find_if(lines.begin(), lines.end(), [&](const auto& other) {
+      return other.front()->communicator.get() == joint.communicator.get();
+    });
+    if (line == lines.end())
+      lines.push_back({&joint});
+    else
+      line->push_back(&joint);
+  }
+  const auto run_line = [](const std::vector<Joint*>& line) {
+    for (Joint* joint : line) joint->result = joint->act();
+  };
+  std::vector<std::thread> threads;
+  threads.reserve(lines.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    Joint& first = *lines[i].front();
     try {
       if (!stuck.ok()) {
-        results[i] = stuck;
-      } else if (!communicator->blocking()) {
-        communicator->connect_in_background();
+        first.result = stuck;
+      } else if (!first.act) {
+        first.communicator->connect_in_background();
         pending = Status(Code::kInProgress,
                          "the communicator connects; ncclCommGetAsyncError tells when it is ready");
-      } else if (newcomers.size() == 1) {
-        results[i] = communicator->connect();
+      } else if (lines.size() == 1) {
+        run_line(lines[i]);
       } else {
-        threads.emplace_back([communicator, &result = results[i]] { result = communicator->connect(); });
+        threads.emplace_back(run_line, lines[i]);
       }
     } catch (const std::system_error& error) {
-      stuck = results[i] = Status(Code::kSystem, std::string("a thread cannot be started: ") + error.what() +
-                                                     "; RLIMIT_NPROC or the pids cgroup may be too low");
+      stuck = first.result =
+          Status(Code::kSystem, std::string("a thread cannot be started: ") + error.what() +
+                                    "; RLIMIT_NPROC or the pids cgroup may be too low");
       // Those on their way would wait for this one.
-      for (std::size_t j = 0; j < i; ++j) newcomers[j].communicator->raise(stuck);
+      for (std::size_t j = 0; j < i; ++j) lines[j].front()->communicator->raise(stuck);
     }
   }
   for (std::thread& thread : threads) thread.join();
   Status failure;
-  for (std::size_t i = 0; i < newcomers.size(); ++i) {
-    const bool absent = newcomers[i].communicator->blocking() && newcomers[i].communicator->absent();
-    if (results[i].ok() && !absent) continue;
-    if (failure.ok()) failure = results[i];
-    newcomers[i].communicator = Lease();
-    newcomers[i].undo();
+  for (Joint& joint : joints) {
+    const bool absent = joint.act && joint.communicator->absent();
+    if (joint.result.ok() && !absent) continue;
+    if (failure.ok()) failure = joint.result;
+    joint.communicator = Lease();
+    joint.undo();
   }
   return failure.ok() ? pending : failure;
+}
+
+void Group::undo_all(std::vector<Joint> joints) {
+  for (Joint& joint : joints) {
+    joint.communicator = Lease();
+    joint.undo();
+  }
 }
 
 void Group::abandon() {
   if (!open() || --depth_ > 0) return;
   entries_.clear();
   failure_ = Status();
-  for (Newcomer& newcomer : std::exchange(newcomers_, {})) {
-    newcomer.communicator = Lease();
-    newcomer.undo();
-  }
+  undo_all(std::exchange(joints_, {}));
 }
 
 Status Group::end() {
   if (!open()) return Status(Code::kInvalidUsage, "ncclGroupEnd without ncclGroupStart");
   if (--depth_ > 0) return {};
   std::vector<Entry> entries = std::exchange(entries_, {});
-  std::vector<Newcomer> newcomers = std::exchange(newcomers_, {});
-  const auto undo_all = [&](const Status& why) {
-    for (Newcomer& newcomer : newcomers) {
-      newcomer.communicator = Lease();
-      newcomer.undo();
-    }
-    return why;
-  };
-  if (Status failure = std::exchange(failure_, Status()); !failure.ok()) return undo_all(failure);
+  std::vector<Joint> joints = std::exchange(joints_, {});
+  if (Status failure = std::exchange(failure_, Status()); !failure.ok()) {
+    undo_all(std::move(joints));
+    return failure;
+  }
   const auto differs = [&](const Entry& entry) {
     return entry.communicator->blocking() != entries.front().communicator->blocking();
   };
-  if (std::any_of(entries.begin(), entries.end(), differs))
-    return undo_all(Status(Code::kInvalidArgument, "blocking and non-blocking communicators in one group"));
+  if (std::any_of(entries.begin(), entries.end(), differs)) {
+    undo_all(std::move(joints));
+    return Status(Code::kInvalidArgument, "blocking and non-blocking communicators in one group");
+  }
   Status connected;
-  if (!newcomers.empty()) connected = connect_all(std::move(newcomers));
+  if (!joints.empty()) connected = run_together(std::move(joints));
   if (!connected.ok() && connected.code() != Code::kInProgress) return connected;
   Status ran;
   if (!entries.empty()) ran = run(std::move(entries));

@@ -36,8 +36,14 @@ class Group {
   // One call: at once if no group is open, else at its end. `communicator` is kept until then.
   Status submit(Lease communicator, StreamLease stream, const Request& request);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
-  // A communicator still to be connected: blocks, or in a group waits for the end. `undo` runs if it fails.
-  Status connect(Lease communicator, std::function<void()> undo);
+  Status submit(Lease communicator, StreamLease stream, const OneSidedCall& call);
+  // What all ranks of a communicator must do together and only `act` knows: blocks, or in a group waits for
+  // the end, where all that came so run at once, each communicator's in order, on threads. `undo` runs if it
+  // fails.
+  Status together(Lease communicator, std::function<Status()> act, std::function<void()> undo);
+  // The same for a communicator still to be connected, which may be done in the background: then nobody
+  // waits. `undo` runs also for a rank that has no place in it.
+  Status connect(Lease communicator, bool in_background, std::function<void()> undo);
 
  private:
   struct Entry {
@@ -46,21 +52,26 @@ class Group {
     std::unique_ptr<Operation> operation;
     bool waits = false;  // some call of it had no stream: it is done when the group's end returns
   };
-  struct Newcomer {
+  struct Joint {
     Lease communicator;
+    std::function<Status()> act;  // null: connects in the background
     std::function<void()> undo;
+    Status result;
   };
 
   Status run_now(Communicator& communicator, const Request& request);
   Status run(std::vector<Entry> entries);
-  Status connect_all(std::vector<Newcomer> newcomers);
+  Status run_together(std::vector<Joint> joints);
+  static void undo_all(std::vector<Joint> joints);
+  template <class Add>
+  void gather(Lease communicator, StreamLease stream, Operation::Kind kind, Add add);
   static void join(Entry& entry, StreamLease stream);
   void add(Lease communicator, StreamLease stream, std::unique_ptr<Operation> operation);
 
   int depth_ = 0;
   Status failure_;
   std::vector<Entry> entries_;
-  std::vector<Newcomer> newcomers_;
+  std::vector<Joint> joints_;
 };
 
 }  // namespace hansa

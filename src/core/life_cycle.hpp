@@ -8,18 +8,29 @@ namespace hansa {
 enum class State : std::uint8_t { kConnecting, kReady, kFinalizing, kRevoked, kFailed };
 inline constexpr int kStates = 5;
 
-// kOperate: collectives, sends, receives, operators. kQuery: rank, count, device, asynchronous error.
-enum class Action : std::uint8_t { kOperate, kQuery, kSplit, kFinalize, kDestroy, kAbort };
-inline constexpr int kActions = 6;
+// kOperate: collectives, sends, receives, operators, registering. kQuery: rank, count, device, asynchronous
+// error, and undoing registrations.
+enum class Action : std::uint8_t {
+  kOperate,
+  kQuery,
+  kSplit,
+  kShrink,
+  kGrow,
+  kRevoke,
+  kFinalize,
+  kDestroy,
+  kAbort
+};
+inline constexpr int kActions = 9;
 
 constexpr bool allowed(State state, Action action) {
   constexpr bool kTable[kStates][kActions] = {
-      // operate query split finalize destroy abort
-      {false, true, false, false, true, true},  // connecting
-      {true, true, true, true, true, true},     // ready
-      {false, true, false, false, true, true},  // finalizing
-      {false, true, false, false, true, true},  // revoked
-      {false, true, false, false, true, true},  // failed
+      // operate query split shrink grow revoke finalize destroy abort
+      {false, true, false, false, false, false, false, true, true},  // connecting
+      {true, true, true, true, true, true, true, true, true},        // ready
+      {false, true, false, false, false, true, false, true, true},   // finalizing
+      {false, true, true, true, false, true, false, true, true},     // revoked
+      {false, true, true, true, false, true, false, true, true},     // failed
   };
   return kTable[static_cast<int>(state)][static_cast<int>(action)];
 }

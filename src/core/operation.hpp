@@ -4,6 +4,7 @@
 #include <atomic>
 #include <vector>
 
+#include "core/one_sided.hpp"
 #include "core/request.hpp"
 #include "executor/execution.hpp"
 #include "hansa/status.hpp"
@@ -14,20 +15,23 @@ class Communicator;
 class HostStream;
 
 struct Operation {
-  enum class Kind : std::uint8_t { kCollective, kPointToPoint, kHostCall };
+  enum class Kind : std::uint8_t { kCollective, kPointToPoint, kOneSided, kHostCall };
 
   Kind kind = Kind::kCollective;
   Communicator* communicator = nullptr;
   std::vector<HostStream*> streams;  // it runs when it is first in all of them; none: the caller waits
   std::uint64_t batch = 0;           // operations of one group do not wait for each other on a stream
   Request request;
-  std::vector<std::size_t> tables;     // copies of the request's, which then point here
-  std::vector<PointToPoint> messages;  // of kPointToPoint
-  void (*function)(void*) = nullptr;   // of kHostCall
+  std::vector<std::size_t> tables;       // copies of the request's, which then point here
+  std::vector<PointToPoint> messages;    // of kPointToPoint
+  std::vector<OneSidedCall> one_sided;   // of kOneSided
+  std::size_t next = 0, bytes_done = 0;  // of those: how far they are
+  void (*function)(void*) = nullptr;     // of kHostCall
   void* argument = nullptr;
   bool called = false;
 
-  Execution* execution = nullptr;  // null until begun
+  bool begun = false;
+  Execution* execution = nullptr;  // of a collective or messages, once begun
   Status result;
   bool done = false;
 

@@ -1,6 +1,7 @@
 #include "core/parentage.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +12,53 @@ namespace hansa {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{20};  // for whether the wait was given up
+
+using Said = std::vector<std::vector<std::byte>>;
+
+Result<Seating> divide(Session& meeting, const Said& said, const SplitWish& wish,
+                       const std::string& occasion) {
+  std::vector<SplitWish> wishes(said.size());
+  for (std::size_t rank = 0; rank < said.size(); ++rank) {
+    if (said[rank].size() != sizeof(SplitWish))
+      return Status(Code::kInvalidUsage, fmt::format("rank {} makes another call than ncclCommSplit", rank));
+    std::memcpy(&wishes[rank], said[rank].data(), sizeof(SplitWish));
+  }
+  const std::vector<Seating> places = seat(wishes);
+  Seating place = places[static_cast<std::size_t>(meeting.rank())];
+  if (place.ranks < 2) return place;
+  Rank first = 0;
+  while (wishes[static_cast<std::size_t>(first)].color != wish.color ||
+         places[static_cast<std::size_t>(first)].rank != 0)
+    ++first;
+  const std::string name = fmt::format("{} color {}", occasion, wish.color);
+  HANSA_ASSIGN_OR_RETURN(place.id, meeting.reunion(first, std::as_bytes(std::span(name))));
+  place.root_may_be_late = true;
+  return place;
+}
+
+Result<Seating> grow(Session* parent, const GrowWish& wish) {
+  Seating place{{}, parent ? parent->rank() : 0, wish.ranks};
+  Said said(1);
+  if (wish.id) said.front().assign(wish.id->begin(), wish.id->end());
+  if (parent) {
+    HANSA_ASSIGN_OR_RETURN(said, parent->allgather(said.front()));
+  }
+  Rank givers = 0;
+  for (const auto& id : said) {
+    if (id.empty()) continue;
+    if (id.size() != place.id.size())
+      return Status(Code::kInvalidUsage, "another rank makes another call than ncclCommGrow");
+    std::memcpy(place.id.data(), id.data(), id.size());
+    ++givers;
+  }
+  if (givers == 1) return place;
+  return Status(
+      Code::kInvalidUsage,
+      fmt::format(
+          "{} ranks passed a unique id to ncclCommGrow: exactly one of the old ones must, the one that "
+          "called ncclCommGetUniqueId",
+          givers));
+}
 
 }  // namespace
 
@@ -34,51 +82,66 @@ std::vector<Seating> seat(const std::vector<SplitWish>& wishes) {
   return places;
 }
 
-Result<Seating> divide(Session& parent, const SplitWish& wish, const SessionOptions& options) {
-  HANSA_ASSIGN_OR_RETURN(const auto said, parent.allgather(std::as_bytes(std::span(&wish, 1))));
-  std::vector<SplitWish> wishes(said.size());
-  for (std::size_t rank = 0; rank < said.size(); ++rank) {
-    if (said[rank].size() != sizeof(SplitWish))
-      return Status(Code::kInvalidUsage, fmt::format("rank {} makes another call than ncclCommSplit", rank));
-    std::memcpy(&wishes[rank], said[rank].data(), sizeof(SplitWish));
-  }
-  const auto self = static_cast<std::size_t>(parent.rank());
-  std::vector<Seating> places = seat(wishes);
-  // The first of each color makes its id, and all exchange them: a rank finds its own by its color.
-  std::vector<std::byte> mine;
-  Status made;
-  if (places[self].rank == 0 && places[self].ranks > 1) {
-    const auto id = create_unique_id(options);
-    if (id.ok()) mine.assign(id.value().begin(), id.value().end());
-    made = id.status();
-  }
-  HANSA_ASSIGN_OR_RETURN(const auto ids, parent.allgather(mine));
-  HANSA_RETURN_IF_ERROR(made);
-  Seating& place = places[self];
-  for (std::size_t rank = 0; rank < ids.size() && place.ranks > 1; ++rank) {
-    if (wishes[rank].color != wish.color || places[rank].rank != 0) continue;
-    if (ids[rank].size() != place.id.size())
-      return Status(Code::kRemote, fmt::format("rank {} could not make an id for its color", rank));
-    std::memcpy(place.id.data(), ids[rank].data(), place.id.size());
-  }
-  return place;
-}
-
-std::uint64_t Queue::enter() {
+std::uint64_t Descent::enter() {
   const std::scoped_lock lock(mutex_);
   return next_++;
 }
 
-bool Queue::await(std::uint64_t ticket, const std::atomic<bool>& cancelled) {
+bool Descent::await(std::uint64_t ticket, const std::atomic<bool>& cancelled) {
   std::unique_lock lock(mutex_);
   while (serving_ != ticket && !cancelled.load(std::memory_order_acquire)) moved_.wait_for(lock, kLook);
   return serving_ == ticket;
 }
 
-void Queue::leave() {
+void Descent::leave() {
   const std::scoped_lock lock(mutex_);
   ++serving_;
   moved_.notify_all();
+}
+
+// The same on all ranks that take part in every occasion of this name.
+std::string Descent::occasion(const std::string& name) {
+  return fmt::format("{} {}", name, ++occasions_[name]);
+}
+
+Result<Seating> Descent::place(Session* parent, const Wish& wish, const SessionOptions& options) {
+  if (const auto* grow_wish = std::get_if<GrowWish>(&wish)) return grow(parent, *grow_wish);
+  const auto* split_wish = std::get_if<SplitWish>(&wish);
+  if (parent == nullptr) return Seating{{}, split_wish && split_wish->color < 0 ? -1 : 0, 1};
+  return split_wish ? split(*parent, *split_wish, options) : shrink(*parent, std::get<ShrinkWish>(wish));
+}
+
+Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const SessionOptions& options) {
+  const std::string name = occasion("split");
+  const BytesView mine = std::as_bytes(std::span(&wish, 1));
+  const auto said = parent.allgather(mine);
+  if (said.ok()) return divide(parent, said.value(), wish, name);
+  if (options.cancelled && options.cancelled->load(std::memory_order_acquire)) return said.status();
+  // Where the parent has failed its ranks meet anew; where it has not, nobody else would come.
+  const std::string meeting = name + " anew";
+  HANSA_ASSIGN_OR_RETURN(const UniqueId id, parent.reunion(0, std::as_bytes(std::span(meeting))));
+  SessionOptions patient = options;
+  patient.root_may_be_late = true;
+  auto met = join(id, parent.rank(), parent.ranks(), patient);
+  if (!met.ok())
+    return met.status().within("the ranks of a communicator that has failed meet again to split it");
+  HANSA_ASSIGN_OR_RETURN(const Said again, met.value()->allgather(mine));
+  return divide(*met.value(), again, wish, name);
+}
+
+Result<Seating> Descent::shrink(Session& parent, const ShrinkWish& wish) {
+  Seating place{{}, 0, parent.ranks() - static_cast<Rank>(wish.excluded.size())};
+  const auto stays = [&](Rank rank) {
+    return !std::binary_search(wish.excluded.begin(), wish.excluded.end(), rank);
+  };
+  for (Rank rank = 0; rank < parent.rank(); ++rank) place.rank += stays(rank) ? 1 : 0;
+  const std::string name = occasion(fmt::format("shrink without {}", fmt::join(wish.excluded, ",")));
+  if (place.ranks < 2) return place;
+  Rank first = 0;
+  while (!stays(first)) ++first;
+  HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(first, std::as_bytes(std::span(name))));
+  place.root_may_be_late = true;
+  return place;
 }
 
 }  // namespace hansa

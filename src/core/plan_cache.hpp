@@ -32,6 +32,8 @@ class PlanCache {
   // Finds or makes the execution for the operation and starts it. `number` counts the communicator's
   // collectives; it is part of what all ranks must agree on.
   Status start(Operation& operation, std::uint32_t number);
+  // Of memory to work in.
+  std::size_t memory_bytes() const { return workspace_->bytes(); }
 
  private:
   // What a collective's plan is made of.

@@ -184,7 +184,7 @@ void Progress::loop() {
         any = true;
         continue;
       }
-      if (operation->execution == nullptr && !operation->done) operation->communicator->begin(*operation);
+      if (!operation->begun) operation->communicator->begin(*operation);
       any = operation->communicator->advance(*operation) || any;
     }
     if (any)

@@ -2,6 +2,8 @@
 from source_tree import CODE_SUFFIXES, files, finish, read, scan
 
 FILE_LINES = 400
+# Programs know it as one file.
+LONGER = {"include/nccl.h": 700}
 FUNCTION_LINES = 60
 
 
@@ -10,7 +12,7 @@ def main():
     for path in files(suffixes=CODE_SUFFIXES + (".py", ".cmake", ".txt", ".sh")):
         text = read(path)
         lines = text.count("\n")
-        if lines > FILE_LINES:
+        if lines > LONGER.get(path, FILE_LINES):
             violations.append(f"{path}: {lines} lines")
         if path.endswith(CODE_SUFFIXES):
             for scope in scan(text)[0]:

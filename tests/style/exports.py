@@ -18,6 +18,8 @@ def run(*command):
 
 def declared():
     nccl = re.findall(r"HANSA_NCCL_FUNCTION\([^,]+,\s*(nccl\w+),", read("include/nccl.h"))
+    nccl += re.findall(r"^(?:REFUSED\(|ANSWERED\(\w+, )(\w+)", read("src/capi/device_api.cc"), re.M)
+    nccl = [name if name.startswith("nccl") else "nccl" + name for name in nccl]
     ours = re.findall(r"HANSA_VISIBLE \w+ (hansa\w+)\(", read("include/hansa/hansa.h"))
     return nccl, ours
 

@@ -112,5 +112,48 @@ TEST(Session, RootTakesOneConnectionPerHostAndLogarithmicallyManyMessages) {
   }
 }
 
+// Some of the ranks meet again on their own, while or after their session fails; the one that is to be found
+// comes last.
+TEST(Session, RanksMeetAgain) {
+  constexpr Rank kRanks = 6, kGone = 2, kHost = 1;
+  on_all(
+      kRanks, [](Rank rank) { return rank % 3; },
+      [](Session& session) {
+        (void)session.allgather({});  // all have joined
+        if (session.rank() == kGone) return session.raise(Status(Code::kRemote, "that was all"));
+        if (session.rank() == kHost) std::this_thread::sleep_for(milliseconds(30));
+        const std::string occasion = "without the third";
+        const auto id = session.reunion(kHost, std::as_bytes(std::span(occasion)));
+        ASSERT_TRUE(id.ok()) << id.status().c_str();
+        SessionOptions options = options_on(session.rank() % 3);
+        options.root_may_be_late = true;
+        const Rank place = session.rank() - (session.rank() > kGone ? 1 : 0);
+        auto again = join(id.value(), place, kRanks - 1, options);
+        ASSERT_TRUE(again.ok()) << again.status().c_str();
+        const auto said = again.value()->allgather(bytes_of(session.rank(), 5));
+        ASSERT_TRUE(said.ok()) << said.status().c_str();
+        EXPECT_EQ(bytes_of(kRanks - 1, 5), said.value().back());
+        EXPECT_NE(session.number(), again.value()->number());
+      });
+}
+
+TEST(Session, AReunionWithoutItsHostEnds) {
+  on_all(
+      2, [](Rank rank) { return rank; },
+      [](Session& session) {
+        const std::string occasion = "nobody else comes";
+        if (session.rank() == 0) {
+          const auto id = session.reunion(1, std::as_bytes(std::span(occasion)));
+          SessionOptions options = options_on(0, milliseconds(300));
+          options.root_may_be_late = true;
+          const auto again = join(id.value(), 0, 2, options);
+          EXPECT_EQ(Code::kRemote, again.status().code());
+          EXPECT_NE(std::string::npos, std::string(again.status().c_str()).find("did not come"))
+              << again.status().c_str();
+        }
+        EXPECT_TRUE(session.allgather({}).ok());
+      });
+}
+
 }  // namespace
 }  // namespace hansa

@@ -1,0 +1,269 @@
+// How a communicator comes to be: its place, its session, its connections.
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <new>
+#include <system_error>
+
+#include "base/config.hpp"
+#include "base/log.hpp"
+#include "core/communicator.hpp"
+#include "core/factory.hpp"
+#include "tuner/tuner.hpp"
+
+namespace hansa {
+
+void Communicator::connect_in_background() try {
+  if (origin_.parent) origin_.parent->nursery_.expect(*this);
+  connector_ = std::thread([this] {
+    const Status status = come_to_be();
+    if (!status.ok()) fail(status);
+    if (origin_.parent) end_birth(status);
+  });
+} catch (const std::system_error&) {
+  if (origin_.parent) origin_.parent->nursery_.ended(*this, Status(), nullptr);
+  throw;
+}
+
+// The last that the connecting thread does: what it gives away may end as soon as it is given.
+void Communicator::end_birth(const Status& status) {
+  if (ticket_) give_up_place();
+  Origin origin = std::move(origin_);
+  std::unique_ptr<Communicator> kept;
+  if (!status.ok() || absent()) kept = origin.recall();
+  origin.parent->nursery_.ended(*this, status, std::move(kept));
+}
+
+Status Communicator::connect() {
+  const Status status = come_to_be();
+  if (!ticket_) origin_ = {};
+  return status;
+}
+
+Status Communicator::come_to_be() {
+  const LogRank rank(options_.rank);
+  Status status;
+  try {
+    status = meet();
+  } catch (const std::bad_alloc&) {
+    status = Status(Code::kSystem,
+                    "out of memory while connecting: RLIMIT_AS or the memory cgroup may be too low");
+  } catch (const std::system_error& error) {
+    status = Status(Code::kSystem,
+                    fmt::format("a thread cannot be started: {}; RLIMIT_NPROC or the pids cgroup may be "
+                                "too low",
+                                error.what()));
+  }
+  // The others would wait for this rank until their time is over.
+  if (Session* session = joined_.load(std::memory_order_acquire); session && !status.ok())
+    session->raise(status.code() == Code::kRemote
+                       ? status
+                       : Status(Code::kRemote,
+                                fmt::format("rank {} could not join: {}", options_.rank, status.message())));
+  return status;
+}
+
+Status Communicator::meet() {
+  HANSA_RETURN_IF_ERROR(check_wish(config().algorithm));
+  if (ticket_) HANSA_RETURN_IF_ERROR(find_place());
+  if (absent()) {
+    origin_.connected();
+    return {};
+  }
+  const LogRank seated(options_.rank);
+  if (options_.ranks > 1) {
+    SessionOptions session = session_options();
+    session.root_may_be_late = root_may_be_late_;
+    HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
+    joined_.store(session_.get(), std::memory_order_release);
+    left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
+    session_->watch({[this](const Status& reason) { fail(reason); },
+                     [this](Rank rank) {
+                       left_[static_cast<std::size_t>(rank)].store(true, std::memory_order_release);
+                       any_left_.store(true, std::memory_order_release);
+                     }});
+  }
+  HANSA_RETURN_IF_ERROR(connect_peers());
+  State connecting = State::kConnecting;
+  state_.compare_exchange_strong(connecting, State::kReady);
+  HANSA_RETURN_IF_ERROR(failure());
+  if (origin_.connected) origin_.connected();
+  return {};
+}
+
+SessionOptions Communicator::session_options() const {
+  SessionOptions session;
+  session.interface = config().interface;
+  session.port_first = config().port_range.first;
+  session.port_last = config().port_range.last;
+  session.timeout = config().init_patience();
+  session.host_id = config().host_id;
+  session.cancelled = &cancelled_;
+  return session;
+}
+
+void Communicator::descend_from(Origin origin) {
+  ticket_ = origin.parent->descent_.enter();
+  origin_ = std::move(origin);
+}
+
+Status Communicator::find_place() {
+  Descent& descent = origin_.parent->descent_;
+  if (!descent.await(*ticket_, cancelled_))
+    return Status(Code::kAborted, "given up: this rank's communicator was aborted meanwhile");
+  const auto place = descent.place(origin_.parent->session_.get(), origin_.wish, session_options());
+  descent.leave();
+  ticket_.reset();
+  HANSA_RETURN_IF_ERROR(place.status());
+  options_.id = place.value().id;
+  options_.rank = place.value().rank;
+  options_.ranks = std::max(place.value().ranks, 1);
+  root_may_be_late_ = place.value().root_may_be_late;
+  return {};
+}
+
+// Its turn in the parent's descent must pass all the same.
+void Communicator::give_up_place() {
+  const std::atomic<bool> never{false};
+  (void)origin_.parent->descent_.await(*ticket_, never);
+  origin_.parent->descent_.leave();
+  ticket_.reset();
+}
+
+Result<const Window*> Communicator::show(void* buffer, std::size_t bytes, std::uint64_t ticket) {
+  // The endpoints are used by one thread at a time: not while the progress thread has operations.
+  progress().drain(*this);
+  const std::atomic<bool> never{false};
+  (void)descent_.await(ticket, never);
+  const auto show_now = [&]() -> Result<std::unique_ptr<Window>> {
+    HANSA_RETURN_IF_ERROR(failure());
+    if (!one_sided_) {
+      const auto endpoints = connections_ ? connections_->endpoints() : std::span<Endpoint* const>();
+      one_sided_ = std::make_unique<OneSided>(options_.rank, options_.ranks, host_memory(), endpoints);
+    }
+    return one_sided_->show(session_.get(), buffer, bytes, turn_);
+  };
+  auto window = show_now();
+  descent_.leave();
+  HANSA_RETURN_IF_ERROR(window.status());
+  if (!window.value()) return static_cast<const Window*>(nullptr);
+  windows_.push_back(std::move(window).value());
+  return windows_.back().get();
+}
+
+const Window* Communicator::window(const void* handle) const {
+  for (const auto& window : windows_)
+    if (window.get() == handle) return window.get();
+  return nullptr;
+}
+
+// Kept where it is: what still runs may point to it.
+Status Communicator::hide(const void* handle) {
+  for (auto window = windows_.begin(); window != windows_.end(); ++window) {
+    if (window->get() != handle) continue;
+    hidden_windows_.push_back(std::move(*window));
+    windows_.erase(window);
+    return {};
+  }
+  return Status(Code::kInvalidUsage, "not a window of this communicator, or deregistered already");
+}
+
+Result<UniqueId> Communicator::invite() {
+  if (invited_.exchange(true))
+    return Status(Code::kInvalidUsage,
+                  "the last unique id of this communicator was not used yet: ncclCommGrow comes first");
+  auto id = create_unique_id(session_options());
+  if (!id.ok()) invited_ = false;
+  return id;
+}
+
+bool Communicator::several_hosts() const {
+  const std::vector<Member>& members = session_->members();
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.host != members.front().host; });
+}
+
+// The user's own word for the library wins over the program's for this communicator.
+std::string Communicator::transports() const {
+  if (!config().transport.empty() || options_.network.empty()) return config().transport;
+  return "inproc,shm," + options_.network;
+}
+
+Status Communicator::connect_peers() {
+  PlanCache::Reach reach{std::size_t{1} << 20, true};
+  std::span<Endpoint* const> endpoints;
+  if (session_) {
+    TransportOptions options;
+    options.rank = options_.rank;
+    options.ranks = options_.ranks;
+    options.lanes = 2 * kReturnLanes;
+    options.communicator = session_->number();
+    options.memory = &host_memory();
+    // A peer that does not answer is to be blamed before all others lose their patience with this rank.
+    options.patience = std::min(options.patience, config().init_patience() / 4);
+    options.cancelled = &cancelled_;
+    // On one host the loopback interface is the safest; beyond it, what the ranks have met on.
+    std::string address;
+    if (several_hosts()) {
+      HANSA_ASSIGN_OR_RETURN(address, session_->address());
+      options.interface = address;
+    }
+    HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
+    endpoints = connections_->endpoints();
+    HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
+    HANSA_INFO("communicator {}of {} ranks ready: {}{}; {}",
+               options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
+               connections_->summary(), reach.direct ? ", large messages in one copy" : "",
+               crowded_ ? "more ranks than cores here" : "a core for every rank here");
+  }
+  plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_function(),
+                 [this] { return connections_->poll(); });
+  return {};
+}
+
+namespace {
+
+// What ranks tell each other before they start.
+struct Facts {
+  std::uint64_t message_bytes, direct, wishes;
+  cpu_set_t cores;
+};
+
+}  // namespace
+
+// Also the barrier after which traffic may start.
+Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach) {
+  for (const Endpoint* endpoint : endpoints)
+    if (endpoint) {
+      reach.message_bytes = std::min(reach.message_bytes, endpoint->capabilities().message_bytes());
+      reach.direct = reach.direct && endpoint->capabilities().direct;
+    }
+  Facts mine{reach.message_bytes, reach.direct, std::hash<std::string>()(config().algorithm), {}};
+  sched_getaffinity(0, sizeof mine.cores, &mine.cores);
+  HANSA_ASSIGN_OR_RETURN(const auto everyone, session_->allgather(std::as_bytes(std::span(&mine, 1))));
+  const std::vector<Member>& members = session_->members();
+  int neighbours = 0;
+  cpu_set_t cores = mine.cores;
+  for (std::size_t rank = 0; rank < everyone.size(); ++rank) {
+    Facts theirs;
+    if (everyone[rank].size() != sizeof theirs)
+      return Status(Code::kInvalidUsage, fmt::format("rank {} runs another version of this library", rank));
+    std::memcpy(&theirs, everyone[rank].data(), sizeof theirs);
+    if (theirs.wishes != mine.wishes)
+      return Status(Code::kInvalidUsage,
+                    fmt::format("rank {} has another HANSA_ALGORITHM than rank {}: set the same for all",
+                                rank, options_.rank));
+    reach.message_bytes = std::min<std::size_t>(reach.message_bytes, theirs.message_bytes);
+    reach.direct = reach.direct && theirs.direct != 0;
+    if (members[rank].host != members[static_cast<std::size_t>(options_.rank)].host) continue;
+    ++neighbours;
+    CPU_OR(&cores, &cores, &theirs.cores);
+  }
+  crowded_ = neighbours > CPU_COUNT(&cores);
+  return {};
+}
+
+}  // namespace hansa
