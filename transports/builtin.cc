@@ -8,7 +8,10 @@ namespace hansa {
 std::span<const TransportKind> builtin_transports() {
   static constexpr TransportKind kTransports[] = {
       {"inproc", probe_inproc, [](const TransportOptions& options) { return open_inproc(options); }},
-      {"shm", probe_shm, [](const TransportOptions& options) { return open_shm(options); }},
+      {"shm", probe_shm,
+       [](const TransportOptions& options) {
+         return open_shm(options, shm_slots(options.ranks, options.lanes));
+       }},
       {"libfabric", probe_libfabric, [](const TransportOptions& options) { return open_libfabric(options); }},
   };
   return kTransports;

@@ -7,7 +7,9 @@
 namespace hansa::test {
 namespace {
 
-Result<std::unique_ptr<Transport>> open(const TransportOptions& options) { return open_shm(options); }
+Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
+  return open_shm(options, shm_slots(options.ranks, options.lanes));
+}
 // Two slots of one line: every message wraps or waits.
 Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
   return open_shm(options, {64, 2});

@@ -22,26 +22,28 @@ void in_child(const std::function<bool()>& good) {
   EXPECT_TRUE(WIFEXITED(how) && WEXITSTATUS(how) == 0) << "wait status " << how;
 }
 
+constexpr SlotShape kSlots{1024, 4};
+
 Status connect_to(const std::vector<std::byte>& address) {
-  const auto transport = open_shm(options_of(1));
+  const auto transport = open_shm(options_of(1), kSlots);
   return transport.ok() ? transport.value()->connect(0, address).status() : transport.status();
 }
 
 TEST(Shm, ACellLongerThanASlotFailsTheTransport) {
-  const auto one = open_shm(options_of(0));
-  const auto other = open_shm(options_of(1));
+  const auto one = open_shm(options_of(0), kSlots);
+  const auto other = open_shm(options_of(1), kSlots);
   ASSERT_TRUE(one.ok() && other.ok());
   const auto there = one.value()->connect(1, other.value()->address());
   const auto here = other.value()->connect(0, one.value()->address());
   ASSERT_TRUE(there.ok() && here.ok());
-  there.value()->commit(0, static_cast<std::uint32_t>(kShmSlots.bytes) + 1, 0);
+  there.value()->commit(0, static_cast<std::uint32_t>(kSlots.bytes) + 1, 0);
   EXPECT_EQ(here.value()->peek(0, 0).data, nullptr);
   EXPECT_EQ(other.value()->status().code(), Code::kRemote);
   EXPECT_TRUE(one.value()->status().ok());
 }
 
 TEST(Shm, ConnectsOnlyToWhomTheSecretWasGiven) {
-  const auto transport = open_shm(options_of(0));
+  const auto transport = open_shm(options_of(0), kSlots);
   ASSERT_TRUE(transport.ok());
   const auto address = transport.value()->address();
   in_child([&] { return connect_to(address).ok(); });
@@ -52,7 +54,7 @@ TEST(Shm, ConnectsOnlyToWhomTheSecretWasGiven) {
 
 TEST(Shm, AnotherUserIsOutOfReach) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
-  const auto transport = open_shm(options_of(0));
+  const auto transport = open_shm(options_of(0), kSlots);
   ASSERT_TRUE(transport.ok());
   const auto address = transport.value()->address();
   in_child([&] {

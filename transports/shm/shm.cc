@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -109,6 +110,16 @@ Status probe_shm() {
   if (!fd.ok()) return fd.status();
   close(fd.value());
   return {};
+}
+
+SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
+  const auto channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * lanes;
+  SlotShape shape{16 * 1024, 16};
+  const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > kShmInbox; };
+  while (too_much() && shape.bytes > 1024) shape.bytes /= 2;
+  while (too_much() && shape.count > 4) shape.count /= 2;
+  while (too_much() && shape.bytes > 512) shape.bytes /= 2;
+  return shape;
 }
 
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {

@@ -3,7 +3,8 @@
 // memfd, so containers that share the network and user do, whatever their host names. Ranks of one process
 // use the same mapping, so that thread checkers see the very cells.
 //
-// Memory for each connected pair and lane: kShmSlots both ways, 260 KiB each, owned by the receiver.
+// Memory of a rank: shm_slots() for each peer and lane, at most kShmInbox for all, so that many ranks and
+// many communicators fit a host; what is too large for slots goes by single copy or mapped memory anyway.
 // quiesce() waits for a get or put that the peer has under way and refuses later ones; what the peer does
 // through map() it cannot see, but that reaches only allocations of ours, whose pages stay the peer's to
 // write until it lets go.
@@ -14,10 +15,13 @@
 
 namespace hansa {
 
-inline constexpr SlotShape kShmSlots{16 * 1024, 16};
+inline constexpr std::size_t kShmInbox = 1056 * 1024;
+// The largest slots for so many ranks: 16 of 16 KiB for two, then smaller, then fewer, down to 4 of 512
+// bytes.
+SlotShape shm_slots(Rank ranks, std::uint16_t lanes);
 
 Status probe_shm();
 // kInvalidArgument unless shape.count is a power of two of at most 2^14 and shape.bytes at most 64 KiB.
-Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape = kShmSlots);
+Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape);
 
 }  // namespace hansa
