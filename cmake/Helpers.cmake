@@ -38,8 +38,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 sees overlaps in std::string that are not there (GCC bug 105651).
   target_compile_options(hansa_flags INTERFACE -Wno-restrict)
 endif()
+# Tests are compiled for the compiler's speed, not theirs: it is most of the suite's time.
+set(plain $<BOOL:$<TARGET_PROPERTY:HANSA_PLAIN>>)
 if(HANSA_SANITIZE)
-  target_compile_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1)
+  target_compile_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1
+                         $<IF:${plain},-O0,-O1>)
   target_link_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE})
   target_compile_definitions(hansa_flags INTERFACE HANSA_SANITIZED)
   if(HANSA_SANITIZE MATCHES undefined)
@@ -47,6 +50,8 @@ if(HANSA_SANITIZE)
     # descriptors, which the tests of limits take away.
     target_compile_options(hansa_flags INTERFACE -fno-sanitize=enum,vptr)
   endif()
+else()
+  target_compile_options(hansa_flags INTERFACE $<${plain}:-O1>)
 endif()
 
 macro(hansa_dependencies)
@@ -107,7 +112,7 @@ function(hansa_shared_library)
     target_link_options(nccl PRIVATE -static-libstdc++ -static-libgcc -Wl,--no-undefined)
   endif()
   target_link_options(nccl PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/src/capi/exports.map
-                      -Wl,--exclude-libs,ALL -Wl,-z,nodelete)
+                      -Wl,--exclude-libs,ALL -Wl,-z,nodelete -Wl,-Bsymbolic-functions)
   set_property(TARGET nccl PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/src/capi/exports.map)
 endfunction()
 
@@ -151,10 +156,14 @@ function(hansa_add_test name)
   endif()
 endfunction()
 
-# hansa_test(name sources... [LIBS ...] and hansa_add_test's options): one GoogleTest program.
+# hansa_test(name sources... [LIBS ...] [FAST] and hansa_add_test's options): one GoogleTest program; FAST if its own code has much
+# to do.
 function(hansa_test name)
-  cmake_parse_arguments(T "SERIAL" "TIMEOUT;PROCESSORS" "LABELS;LIBS" ${ARGN})
+  cmake_parse_arguments(T "SERIAL;FAST" "TIMEOUT;PROCESSORS" "LABELS;LIBS" ${ARGN})
   add_executable(${name} ${T_UNPARSED_ARGUMENTS})
+  if(NOT T_FAST)
+    set_target_properties(${name} PROPERTIES HANSA_PLAIN ON)
+  endif()
   target_link_libraries(${name} PRIVATE hansa_static GTest::gtest_main ${T_LIBS})
   set(serial "")
   if(T_SERIAL)

@@ -81,6 +81,9 @@ class Session {
 // abandoned) and returns its id. Any thread.
 Result<UniqueId> create_unique_id(const SessionOptions& options);
 
+// Nobody will join by this id: what was set up for it here goes. Any other id is left alone. Any thread.
+void discard_unique_id(const UniqueId& id);
+
 // Joins; blocks until all ranks have joined or the time-out. Several ranks may join from several threads of a
 // process.
 Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,

@@ -26,6 +26,16 @@ void Root::serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Inv
   loop.local<RootsOfProcess>().roots.insert(root);
 }
 
+void Root::discard(control::EventLoop& loop, const Key& key) {
+  auto& roots = loop.local<RootsOfProcess>().roots;
+  const Door door = door_of(key, "root", "");
+  const auto root =
+      std::find_if(roots.begin(), roots.end(), [&](const auto& one) { return one->door_ == door; });
+  if (root == roots.end() || !(*root)->hosts_.empty()) return;
+  (*root)->gate_->close_door(door);
+  roots.erase(root);
+}
+
 void Root::on_link(std::shared_ptr<Link> link, bool) {
   ++connections_;
   link->set_owner(weak_from_this());

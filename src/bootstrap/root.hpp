@@ -18,6 +18,9 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   static void serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
                     const Process& self);
 
+  // Stops serving the communicator with this key, if that is done here and nobody has come.
+  static void discard(control::EventLoop& loop, const Key& key);
+
   void on_link(std::shared_ptr<Link> link, bool local) override;
   void on_exhausted(const Status& why) override;
   void on_open(Link&) override {}

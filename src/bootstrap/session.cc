@@ -157,6 +157,15 @@ Result<UniqueId> create_unique_id(const SessionOptions& options) {
   return bootstrap::to_unique_id(invitation);
 }
 
+void discard_unique_id(const UniqueId& id) {
+  const auto invitation = bootstrap::parse_unique_id(id);
+  if (!invitation.ok()) return;
+  auto loop = EventLoop::of_this_process();
+  if (!loop.ok()) return;
+  loop.value()->post(
+      [loop = loop.value(), key = invitation.value().key()] { bootstrap::Root::discard(*loop, key); });
+}
+
 Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
                                       const SessionOptions& options) {
   if (ranks < 1 || ranks > bootstrap::kMostRanks) {

@@ -62,8 +62,9 @@ ncclResult_t pncclCommInitAll(ncclComm_t* comm, int ndev, const int* devlist) {
         return report_in_group(
             Status(Code::kInvalidUsage, fmt::format("device {} is listed twice", devlist[i])));
   }
-  ncclUniqueId id;
-  if (const ncclResult_t result = pncclGetUniqueId(&id); result != ncclSuccess) return result;
+  ncclUniqueId id{};  // one rank alone meets nobody
+  if (ndev > 1)
+    if (const ncclResult_t result = pncclGetUniqueId(&id); result != ncclSuccess) return result;
   group().start();
   for (int i = 0; i < ndev; ++i) {
     comm[i] = nullptr;

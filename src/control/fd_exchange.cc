@@ -5,6 +5,9 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -49,16 +52,57 @@ Descriptor spare_descriptor() { return Descriptor(::open("/dev/null", O_RDONLY |
 
 }  // namespace
 
-// Everything here happens on the control thread.
+// One for all providers of a process, told apart by their tokens. Everything here happens on the control
+// thread.
 class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Server> {
  public:
-  Server(EventLoop* loop, Descriptor listener, const FdAddress& address)
-      : loop_(loop), listener_(std::move(listener)) {
-    std::memcpy(token_, address.data() + kNameBytes, kTokenBytes);
-  }
+  explicit Server(EventLoop* loop) : loop_(loop) {}
   EventLoop* loop() const { return loop_; }
 
+  // Listens from the first provider to the last.
+  Result<FdAddress> enter() {
+    FdAddress address;
+    fill_random(address);
+    if (providers_.empty()) {
+      name_ = address;
+      HANSA_RETURN_IF_ERROR(start());
+    } else {
+      std::memcpy(address.data(), name_.data(), kNameBytes);
+    }
+    Provider& provider = providers_[index_of(token_in(address))];
+    std::memcpy(provider.token, token_in(address).data(), kTokenBytes);
+    return address;
+  }
+  void leave(const FdAddress& address) {
+    providers_.erase(index_of(token_in(address)));
+    if (providers_.empty()) stop();
+  }
+  Status offer(const FdAddress& address, std::uint64_t key, Descriptor fd) {
+    auto& offers = providers_[index_of(token_in(address))].offers;
+    if (offers.emplace(key, std::move(fd)).second) return Status();
+    return Status(Code::kInternal, fmt::format("a descriptor is offered under key {} already", key));
+  }
+  void withdraw(const FdAddress& address, std::uint64_t key) {
+    providers_[index_of(token_in(address))].offers.erase(key);
+  }
+
+ private:
+  struct Provider {
+    std::byte token[kTokenBytes];
+    std::unordered_map<std::uint64_t, Descriptor> offers;
+  };
+
+  static BytesView token_in(const FdAddress& address) { return BytesView(address).subspan(kNameBytes); }
+  // Half of a token finds its provider; the whole is compared.
+  static std::uint64_t index_of(BytesView token) {
+    std::uint64_t index;
+    std::memcpy(&index, token.data(), sizeof index);
+    return index;
+  }
+
   Status start() {
+    HANSA_ASSIGN_OR_RETURN(listener_, listen_local(name_of(name_)));
+    spare_ = spare_descriptor();
     auto watched = loop_->add(listener_.get(), EPOLLIN,
                               [self = shared_from_this()](std::uint32_t) { self->accept_all(); });
     if (!watched.ok()) return watched.status();
@@ -69,16 +113,10 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
     loop_->cancel(resume_);
     loop_->remove(watch_);
     while (!clients_.empty()) drop(clients_.begin()->first);
-    offers_.clear();
     listener_ = Descriptor();
+    spare_ = Descriptor();
   }
-  Status offer(std::uint64_t key, Descriptor fd) {
-    if (offers_.emplace(key, std::move(fd)).second) return Status();
-    return Status(Code::kInternal, fmt::format("a descriptor is offered under key {} already", key));
-  }
-  void withdraw(std::uint64_t key) { offers_.erase(key); }
 
- private:
   struct Client {
     Descriptor fd;
     EventLoop::Token watch = 0, deadline = 0;
@@ -140,11 +178,13 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
     if (got <= 0) return drop(id);
     client.received += static_cast<std::size_t>(got);
     if (client.received < kRequestBytes) return;
-    if (equal(BytesView(client.request).first(kTokenBytes), token_)) {
+    const BytesView token = BytesView(client.request).first(kTokenBytes);
+    const auto provider = providers_.find(index_of(token));
+    if (provider != providers_.end() && equal(token, provider->second.token)) {
       std::uint64_t key;
       std::memcpy(&key, client.request + kTokenBytes, sizeof key);
-      const auto found = offers_.find(key);
-      if (found == offers_.end())
+      const auto found = provider->second.offers.find(key);
+      if (found == provider->second.offers.end())
         send_answer(client.fd.get(), Answer::kUnknownKey, -1);
       else
         send_answer(client.fd.get(), Answer::kFollows, found->second.get());
@@ -161,34 +201,38 @@ class FdProvider::Server : public std::enable_shared_from_this<FdProvider::Serve
   }
 
   EventLoop* const loop_;
-  Descriptor listener_;
-  Descriptor spare_ = spare_descriptor();
-  std::byte token_[kTokenBytes];
+  FdAddress name_{};  // its first half
+  Descriptor listener_, spare_;
   EventLoop::Token watch_ = 0, resume_ = 0;
   std::uint64_t next_client_ = 1;
   std::map<std::uint64_t, Client> clients_;  // in order of arrival: the oldest is dropped first
-  std::unordered_map<std::uint64_t, Descriptor> offers_;
+  std::unordered_map<std::uint64_t, Provider> providers_;
 };
 
 FdProvider::FdProvider(FdAddress address, std::shared_ptr<Server> server)
     : address_(address), server_(std::move(server)) {}
 
 Result<std::unique_ptr<FdProvider>> FdProvider::create() {
+  struct ServerOfProcess {
+    std::shared_ptr<Server> server;
+  };
   HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
   HANSA_RETURN_IF_ERROR(prepare_cryptography());
-  FdAddress address;
-  fill_random(address);
-  HANSA_ASSIGN_OR_RETURN(Descriptor listener, listen_local(name_of(address)));
-  auto server = std::make_shared<Server>(loop, std::move(listener), address);
-  Status started;
-  loop->run([&] { started = server->start(); });
-  HANSA_RETURN_IF_ERROR(started);
-  return std::unique_ptr<FdProvider>(new FdProvider(address, std::move(server)));
+  std::shared_ptr<Server> server;
+  Result<FdAddress> address = Status(Code::kInternal, "not tried");
+  loop->run([&] {
+    auto& shared = loop->local<ServerOfProcess>().server;
+    if (!shared) shared = std::make_shared<Server>(loop);
+    server = shared;
+    address = server->enter();
+  });
+  HANSA_RETURN_IF_ERROR(address.status());
+  return std::unique_ptr<FdProvider>(new FdProvider(address.value(), std::move(server)));
 }
 
 FdProvider::~FdProvider() {
   // In a forked child the inherited loop keeps the parent's server, and so its descriptors, as they are.
-  if (server_->loop()->ours()) server_->loop()->run([&] { server_->stop(); });
+  if (server_->loop()->ours()) server_->loop()->run([&] { server_->leave(address_); });
 }
 
 Status FdProvider::offer(std::uint64_t key, int fd) {
@@ -199,12 +243,12 @@ Status FdProvider::offer(std::uint64_t key, int fd) {
   Descriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!copy.open()) return system_error("cannot duplicate a descriptor to share it", errno);
   Status offered;
-  server_->loop()->run([&] { offered = server_->offer(key, std::move(copy)); });
+  server_->loop()->run([&] { offered = server_->offer(address_, key, std::move(copy)); });
   return offered;
 }
 
 void FdProvider::withdraw(std::uint64_t key) {
-  if (server_->loop()->ours()) server_->loop()->run([&] { server_->withdraw(key); });
+  if (server_->loop()->ours()) server_->loop()->run([&] { server_->withdraw(address_, key); });
 }
 
 namespace {
@@ -258,6 +302,23 @@ Result<Descriptor> receive_answer(int from, std::uint64_t key) {
 }
 
 }  // namespace
+
+Result<Descriptor> borrow_fd(const FileOfProcess& file) {
+  const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, file.pid, 0)));
+  if (!process.open()) return system_error("cannot open the process", errno);
+  Descriptor borrowed(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), file.fd, 0)));
+  if (!borrowed.open()) return system_error("cannot take its descriptor", errno);
+  struct stat about {};
+  if (fstat(borrowed.get(), &about) != 0 || about.st_dev != file.device || about.st_ino != file.inode)
+    return Status(Code::kSystem, "the process with that number is another one here");
+  return borrowed;
+}
+
+Result<FileOfProcess> file_of_this_process(int fd) {
+  struct stat about {};
+  if (fstat(fd, &about) != 0) return system_error("cannot look at a descriptor", errno);
+  return FileOfProcess{getpid(), fd, about.st_dev, about.st_ino};
+}
 
 Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout,
                             const std::atomic<bool>* cancelled) {

@@ -45,4 +45,16 @@ class FdProvider {
 Result<Descriptor> fetch_fd(BytesView address, std::uint64_t key, std::chrono::milliseconds timeout,
                             const std::atomic<bool>* cancelled = nullptr);
 
+// Where a descriptor is, in words that travel.
+struct FileOfProcess {
+  std::int32_t pid = 0;
+  std::int32_t fd = -1;
+  std::uint64_t device = 0, inode = 0;
+};
+Result<FileOfProcess> file_of_this_process(int fd);
+
+// The same without the other's help and far cheaper, by pidfd_getfd(2): where the kernel has it (5.6) and
+// lets this process trace that one, and only if there is that very file. Does not block.
+Result<Descriptor> borrow_fd(const FileOfProcess& file);
+
 }  // namespace hansa::control

@@ -74,7 +74,9 @@ Status Communicator::meet() {
     return {};
   }
   const LogRank seated(options_.rank);
-  if (options_.ranks > 1) {
+  if (options_.ranks == 1) {
+    discard_unique_id(options_.id);
+  } else {
     SessionOptions session = session_options();
     session.root_may_be_late = root_may_be_late_;
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));

@@ -60,6 +60,58 @@ TEST(FdExchange, RefusesUnknownKeysWrongTokensAndForeignBytes) {
   EXPECT_FALSE(fetch_fd(provider.value()->address(), 1, milliseconds(5000)).ok());
 }
 
+// One socket listens for all, but each is its own: no token opens another's door, and one may end before
+// another.
+TEST(FdExchange, ProvidersOfAProcessAreApart) {
+  auto first = FdProvider::create(), second = FdProvider::create();
+  ASSERT_TRUE(first.ok() && second.ok());
+  ASSERT_TRUE(first.value()->offer(1, memory_with("first").get()).ok());
+  ASSERT_TRUE(second.value()->offer(1, memory_with("second").get()).ok());
+  const FdAddress gone = first.value()->address(), stays = second.value()->address();
+  EXPECT_EQ("first", content_of(fetch_fd(gone, 1, milliseconds(5000)).value()));
+  EXPECT_EQ("second", content_of(fetch_fd(stays, 1, milliseconds(5000)).value()));
+  // Half of one token with half of the other's.
+  FdAddress mixed = stays;
+  std::copy(gone.end() - 8, gone.end(), mixed.end() - 8);
+  EXPECT_FALSE(fetch_fd(mixed, 1, milliseconds(5000)).ok());
+  first.value().reset();
+  EXPECT_FALSE(fetch_fd(gone, 1, milliseconds(5000)).ok());
+  EXPECT_EQ("second", content_of(fetch_fd(stays, 1, milliseconds(5000)).value()));
+  second.value().reset();
+  EXPECT_FALSE(fetch_fd(stays, 1, milliseconds(5000)).ok());
+  auto third = FdProvider::create();
+  ASSERT_TRUE(third.ok() && third.value()->offer(1, memory_with("third").get()).ok());
+  EXPECT_EQ("third", content_of(fetch_fd(third.value()->address(), 1, milliseconds(5000)).value()));
+}
+
+TEST(BorrowFd, TakesThatVeryFileOfAnotherProcessOrNothing) {
+  const Descriptor fd = memory_with("borrowed");
+  const auto file = file_of_this_process(fd.get());
+  ASSERT_TRUE(file.ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    // A kernel that does not allow it is no failure: there is fetch_fd().
+    const auto borrowed = borrow_fd(file.value());
+    if (!borrowed.ok()) _exit(1);
+    if (content_of(borrowed.value()) != "borrowed" || !(fcntl(borrowed.value().get(), F_GETFD) & FD_CLOEXEC))
+      _exit(2);
+    FileOfProcess wrong = file.value();
+    ++wrong.inode;
+    if (borrow_fd(wrong).ok()) _exit(3);
+    wrong = file.value();
+    wrong.fd = 999'999;
+    if (borrow_fd(wrong).ok()) _exit(4);
+    wrong = file.value();
+    wrong.pid = -1;
+    _exit(borrow_fd(wrong).ok() ? 5 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(child, waitpid(child, &status, 0));
+  if (WEXITSTATUS(status) == 1) GTEST_SKIP() << "this kernel does not let a process borrow descriptors";
+  EXPECT_EQ(0, status);
+  EXPECT_FALSE(file_of_this_process(-1).ok());
+}
+
 TEST(FdExchange, SilentClientsDoNotHoldUpOthers) {
   auto provider = FdProvider::create();
   ASSERT_TRUE(provider.ok());

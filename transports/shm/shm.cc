@@ -27,6 +27,7 @@ struct Address {
   std::uint64_t inbox = 0;  // key in the process's registry
   Beacon beacon;
   control::FdAddress fds{};
+  control::FileOfProcess inbox_file;
 };
 
 ProcessRegistry<Inbox>& inboxes() {
@@ -90,6 +91,8 @@ class ShmTransport final : public Transport {
       HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
       return std::shared_ptr<std::byte>(std::move(inbox), region);
     }
+    if (const auto borrowed = control::borrow_fd(theirs.inbox_file); borrowed.ok())
+      return map_region(borrowed.value().get(), address_.layout, address_.rank);
     auto fetched = control::fetch_fd(theirs.fds, kInboxKey, patience_, cancelled_);
     if (!fetched.ok()) return Status(Code::kUnsupported, std::string(fetched.status().message()));
     return map_region(fetched.value().get(), address_.layout, address_.rank);
@@ -137,6 +140,7 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   HANSA_ASSIGN_OR_RETURN(auto provider, control::FdProvider::create());
   HANSA_RETURN_IF_ERROR(provider->offer(shm::kInboxKey, inbox->fd()));
   address.fds = provider->address();
+  HANSA_ASSIGN_OR_RETURN(address.inbox_file, control::file_of_this_process(inbox->fd()));
   auto& fds = *provider;
   auto local = std::make_shared<shm::Local>(
       shm::Local{std::move(provider), std::move(inbox), shm::OwnMemory(options.memory, fds), 0, {}});

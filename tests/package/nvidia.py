@@ -1,0 +1,39 @@
+"""What NVIDIA publishes, for tests that compare with it: wheels from PyPI by name, unpacked into a folder of the build, never
+committed."""
+import glob
+import os
+import subprocess
+import sys
+import zipfile
+
+NCCL = "nvidia-nccl-cu13==2.32.3"
+CUDA = ("nvidia-cuda-runtime==13.*", "nvidia-cuda-crt==13.*", "nvidia-cuda-cccl==13.*")
+
+
+def fetch(folder, wheels):
+    """The folder with the wheels' content; unpacked once."""
+    done = os.path.join(folder, "done")
+    if not os.path.exists(done):
+        os.makedirs(folder, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, *wheels]
+        if (got := subprocess.run(command, capture_output=True, text=True)).returncode != 0:
+            print(got.stderr[-2000:])
+            print("[  SKIPPED ] NVIDIA's wheels cannot be fetched from PyPI: is pip there, and the network?")
+            sys.exit(0)
+        for wheel in glob.glob(os.path.join(folder, "*.whl")):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder, [name for name in archive.namelist() if "/include/" in name or ".so" in name])
+            os.remove(wheel)
+        open(done, "w").close()
+    return folder
+
+
+def nccl(folder):
+    """NVIDIA's include folder and library."""
+    root = os.path.join(fetch(os.path.join(folder, "nccl"), [NCCL]), "nvidia", "nccl")
+    return os.path.join(root, "include"), os.path.join(root, "lib", "libnccl.so.2")
+
+
+def cuda(folder):
+    """The include folder of CUDA."""
+    return glob.glob(os.path.join(fetch(os.path.join(folder, "cuda"), CUDA), "nvidia", "cu*", "include"))[0]
