@@ -56,11 +56,7 @@ def by_cmake(tree, home, compiler, folder):
         env=clean_environment())
     run("cmake", "--build", build, env=clean_environment())
     check_sum(run(os.path.join(build, "sum"), env=clean_environment()), home, "find_package")
-    script = os.path.join(folder, "versions.cmake")
-    with open(script, "w", encoding="utf-8") as file:
-        file.write("foreach(version 0.2 1 9.1)\n  find_package(hansa ${version} CONFIG QUIET)\n  if(hansa_FOUND OR NOT hansa_CONSIDERED_VERSIONS)\n"
-                   "    message(FATAL_ERROR \"asked for ${version}: '${hansa_CONSIDERED_VERSIONS}'\")\n  endif()\nendforeach()\n")
-    run("cmake", f"-DCMAKE_PREFIX_PATH={tree}", "-P", script, env=clean_environment())
+    run("cmake", f"-DFOLDER={os.path.dirname(home)}/cmake/hansa", "-P", os.path.join(CONSUMER, "versions.cmake"), env=clean_environment())
 
 
 def by_pkg_config(libraries, home, compiler, folder):
