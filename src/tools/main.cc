@@ -1,9 +1,18 @@
 // The `hansa` command.
+#include <string>
+
+#include "hansa/hansa.h"
 #include "tools/commands.hpp"
 
 int main(int argc, char** argv) {
   CLI::App app{"Hansa: collective communication. See `hansa COMMAND --help`."};
   app.name("hansa");
+  const auto dotted = [](int major, int minor, int patch) {
+    return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
+  };
+  app.set_version_flag("--version",
+                       "hansa " + dotted(HANSA_VERSION_MAJOR, HANSA_VERSION_MINOR, HANSA_VERSION_PATCH) +
+                           " (NCCL interface " + dotted(NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH) + ")");
   app.require_subcommand(1);
   int status = 0;
   hansa::tools::add_demo(app, status);
