@@ -99,7 +99,17 @@ TEST(HandOut, AllRanksGetEveryBroadcast) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// More of them than rank 0 lets in at once: silent, talking nonsense, stopping half-way, asking for no rank.
+// What rank 0 says to a connection.
+HandOutVerdict verdict_for(Stream& stream) {
+  std::array<std::byte, kHandOutAnswerBytes> head;
+  const Status got = stream.read(head, deadline_in(60s));
+  EXPECT_TRUE(got.ok()) << got.c_str();
+  const auto answer = parse_hand_out_answer(head);
+  EXPECT_TRUE(answer.has_value());
+  return answer ? answer->verdict : HandOutVerdict::kHere;
+}
+
+// More of them than rank 0 lets in at once: silent, stopping half-way, talking nonsense.
 TEST(HandOut, StrangersDoNotHoldItUp) {
   const std::uint16_t port = some_port();
   Result<std::vector<std::byte>> served = Status(Code::kInternal, "not yet");
@@ -108,14 +118,67 @@ TEST(HandOut, StrangersDoNotHoldItUp) {
   const std::vector<std::byte> noise(100, std::byte{'G'});
   std::vector<Stream> strangers;
   for (std::size_t i = 0; i < kMostGuests + 20; ++i) {
-    const BytesView said[] = {{}, noise, BytesView(request).first(i % kHandOutRequestBytes)};
-    strangers.push_back(stranger(port, said[i % 3]));
+    strangers.push_back(
+        stranger(port, i % 2 ? BytesView() : BytesView(request).first(i % kHandOutRequestBytes)));
+    if (i % 3 == 0) stranger(port, noise);
   }
+  // Those who came first have had to make room by the time that somebody who came later is answered.
+  Stream curious = stranger(port, encode(HandOutRequest{1, 1, 2}));
+  EXPECT_EQ(HandOutVerdict::kNotNow, verdict_for(curious));
+  std::byte byte;
+  EXPECT_EQ("the other end has closed the connection",
+            strangers[0].read(Bytes(&byte, 1), deadline_in(0s)).message());
   const auto got = broadcast(environment_of(1, 2, port), {}, 60s);
   root.join();
   ASSERT_TRUE(served.ok()) << served.status().c_str();
   ASSERT_TRUE(got.ok()) << got.status().c_str();
   EXPECT_EQ(some_bytes(128), got.value());
+}
+
+// Rank 0's end by itself: bytes for ranks 1 and 2.
+class Server {
+ public:
+  explicit Server(std::chrono::milliseconds guest_patience)
+      : listener_(listen_tcp(&address_, 0, 0).value()), thread_([this, guest_patience] {
+          done_ = hand_out(listener_.get(), some_bytes(9), 0, 3, deadline_in(60s), guest_patience);
+        }) {}
+  ~Server() {
+    thread_.join();
+    EXPECT_TRUE(done_.ok()) << done_.c_str();
+  }
+  Stream ask_as(std::uint32_t rank) const {
+    return stranger(address_.port, encode(HandOutRequest{0, rank, 3}));
+  }
+  void serves(std::uint32_t rank) const {
+    const auto got = ask_for({"here", {address_}, true}, {0, rank, 3}, deadline_in(60s));
+    ASSERT_TRUE(got.ok()) << got.status().c_str();
+    EXPECT_EQ(some_bytes(9), got.value());
+  }
+
+ private:
+  NetworkAddress address_ = choose_address("127.0.0.1").value();
+  control::Descriptor listener_;
+  Status done_ = Status(Code::kInternal, "not yet");
+  std::thread thread_;
+};
+
+TEST(HandOut, ServesARankOnOneConnectionAtATime) {
+  const Server server(60s);
+  Stream first = server.ask_as(1), second = server.ask_as(1);
+  EXPECT_EQ(HandOutVerdict::kHere, verdict_for(first));
+  EXPECT_EQ(HandOutVerdict::kNotNow, verdict_for(second));
+  std::array<std::byte, 9> bytes;
+  EXPECT_TRUE(first.read(bytes, deadline_in(60s)).ok());
+  EXPECT_TRUE(first.write("k", deadline_in(60s)).ok());
+  server.serves(2);
+}
+
+// One that says no more keeps its rank for a while only.
+TEST(HandOut, WaitsForNoConnectionForLong) {
+  const Server server(50ms);
+  const Stream first = server.ask_as(1), second = server.ask_as(2);
+  server.serves(2);
+  server.serves(1);
 }
 
 // Whoever came before as this rank and left without having taken the bytes does not keep them from it.

@@ -113,6 +113,7 @@ std::optional<HandOutAnswer> parse_hand_out_answer(BytesView bytes) {
 Result<std::vector<std::byte>> ask_for(const MeetingPoint& point, const HandOutRequest& request,
                                        Deadline deadline) {
   std::vector<std::byte> bytes;
+  bool complete = false;
   const Status met = meet(point, deadline, [&](Stream stream, Deadline until) -> Encounter {
     if (const Status sent = stream.write(encode(request), until); !sent.ok()) return {sent, true};
     std::array<std::byte, kHandOutAnswerBytes> head;
@@ -122,14 +123,18 @@ Result<std::vector<std::byte>> ask_for(const MeetingPoint& point, const HandOutR
     if (answer->verdict == HandOutVerdict::kNotNow)
       return {Status(Code::kRemote, "rank 0 is at another broadcast, or serves another process of this RANK"),
               true};
+    // It has noted that the bytes have come, but could not say so.
+    if (answer->verdict == HandOutVerdict::kServedAlready && complete) return {Status(), false};
     if (answer->verdict != HandOutVerdict::kHere) return {refused(*answer, request), false};
+    complete = false;
     bytes.resize(answer->number);
     if (const Status got = stream.read(bytes, until); !got.ok()) return {got, true};
-    const std::byte here{1};
-    (void)stream.write(BytesView(&here, 1), until);  // rank 0 will say if it has not come
-    return {Status(), false};
+    complete = true;
+    std::byte noted{1};
+    if (const Status sent = stream.write(BytesView(&noted, 1), until); !sent.ok()) return {sent, true};
+    return {stream.read(Bytes(&noted, 1), until), true};
   });
-  if (met.ok()) return bytes;
+  if (met.ok() || complete) return bytes;
   if (met.code() != Code::kRemote) return met;
   return Status(
       Code::kRemote,

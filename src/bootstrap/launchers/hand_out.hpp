@@ -4,6 +4,8 @@
 //   rank R -> rank 0    "HANSA-H1", number of the broadcast, R, ranks of the job (4 bytes each)
 //   rank 0 -> rank R    "HANSA-H1", verdict (1 byte), length or detail (4 bytes), the bytes
 //   rank R -> rank 0    one byte: they have come
+//   rank 0 -> rank R    one byte: noted. Where it stays out, rank R asks again, lest rank 0 wait for it
+//   forever.
 //
 // Nobody is authenticated: who asks, gets. A rank that has been served is refused, which catches mistakes (a
 // RANK given twice, two jobs at one port), not thieves. See docs/launchers.md.
@@ -41,12 +43,13 @@ std::vector<std::byte> encode(const HandOutAnswer& answer, BytesView bytes);
 std::optional<HandOutAnswer> parse_hand_out_answer(BytesView bytes);
 
 // Rank 0's part, over a listening socket that does not block: until all other ranks of `ranks` have the bytes
-// or the deadline has passed, whose error names those that have not. Strangers cannot hold it up: they have
-// kGuestPatience, and at most kMostGuests are in at once, of which the one that has been silent for longest
-// makes room.
+// or the deadline has passed, whose error names those that have not. Strangers cannot hold it up: a
+// connection has `guest_patience`, and at most kMostGuests are in at once, of which the one that has been
+// silent for longest makes room.
 inline constexpr std::chrono::milliseconds kGuestPatience{4000};
 inline constexpr std::size_t kMostGuests = 128;
-Status hand_out(int listener, BytesView bytes, std::uint32_t broadcast, Rank ranks, Deadline deadline);
+Status hand_out(int listener, BytesView bytes, std::uint32_t broadcast, Rank ranks, Deadline deadline,
+                std::chrono::milliseconds guest_patience = kGuestPatience);
 
 // Another rank's part.
 Result<std::vector<std::byte>> ask_for(const MeetingPoint& point, const HandOutRequest& request,

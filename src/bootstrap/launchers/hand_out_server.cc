@@ -27,8 +27,8 @@ struct Guest {
 
 class HandOut {
  public:
-  HandOut(int listener, BytesView bytes, std::uint32_t broadcast, Rank ranks)
-      : listener_(listener), bytes_(bytes), broadcast_(broadcast), ranks_(ranks) {
+  HandOut(int listener, BytesView bytes, std::uint32_t broadcast, Rank ranks, milliseconds patience)
+      : listener_(listener), bytes_(bytes), broadcast_(broadcast), ranks_(ranks), patience_(patience) {
     served_.resize(static_cast<std::size_t>(ranks));
     served_[0] = true;
   }
@@ -66,7 +66,7 @@ class HandOut {
       control::Descriptor fd(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (fd.open()) {
         tune_tcp(fd.get());
-        guests_.push_back({std::move(fd), deadline_in(kGuestPatience), {}, {}, 0, {}});
+        guests_.push_back({std::move(fd), deadline_in(patience_), {}, {}, 0, {}});
       } else if (errno == EAGAIN) {
         break;
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -102,6 +102,7 @@ class HandOut {
     if (got == 0) return false;
     if (guest.served) {  // has said that the bytes have come
       served_[static_cast<std::size_t>(*guest.served)] = true;
+      (void)!::send(guest.fd.get(), buffer, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
       return false;
     }
     guest.heard.insert(guest.heard.end(), buffer, buffer + got);
@@ -147,14 +148,16 @@ class HandOut {
   const BytesView bytes_;
   const std::uint32_t broadcast_;
   const Rank ranks_;
+  const milliseconds patience_;
   std::vector<bool> served_;
   std::list<Guest> guests_;  // in order of coming
 };
 
 }  // namespace
 
-Status hand_out(int listener, BytesView bytes, std::uint32_t broadcast, Rank ranks, Deadline deadline) {
-  return HandOut(listener, bytes, broadcast, ranks).run(deadline);
+Status hand_out(int listener, BytesView bytes, std::uint32_t broadcast, Rank ranks, Deadline deadline,
+                milliseconds guest_patience) {
+  return HandOut(listener, bytes, broadcast, ranks, guest_patience).run(deadline);
 }
 
 }  // namespace hansa::bootstrap
