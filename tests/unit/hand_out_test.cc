@@ -281,5 +281,26 @@ TEST(Store, StrangeAnswersAreErrors) {
   EXPECT_FALSE(ask_store({0, 2, 0, 0, 0, 0, 0, 0, 0x7f, 'a', 'b'}).ok());  // longer than memory
 }
 
+Variables agent_of(int rank, std::uint16_t port) {
+  Variables environment = environment_of(rank, 2, port);
+  environment["TORCHELASTIC_USE_AGENT_STORE"] = "True";
+  return environment;
+}
+
+// Nobody at the agent's port, or somebody who says nothing.
+TEST(Store, AbsentAgentsAreNamed) {
+  const auto expect = [](std::uint16_t port, std::string_view why) {
+    const auto got = broadcast(agent_of(1, port), {}, 100ms);
+    EXPECT_EQ(Code::kRemote, got.status().code());
+    const std::string message(got.status().message());
+    EXPECT_NE(std::string::npos, message.find("TORCHELASTIC_USE_AGENT_STORE")) << message;
+    EXPECT_NE(std::string::npos, message.find(why)) << message;
+  };
+  expect(some_port(), "refused");
+  NetworkAddress address = choose_address("127.0.0.1").value();
+  const auto listener = listen_tcp(&address, 0, 0);
+  expect(address.port, "no answer in time");
+}
+
 }  // namespace
 }  // namespace hansa::bootstrap

@@ -27,11 +27,12 @@ Result<PmiSocket> PmiSocket::of_environment(const Lookup& lookup) {
   // Inherited from a process that was a rank, the variable may lie, and the number be another file's.
   struct stat kind {};
   if (::fstat(fd, &kind) != 0 || !S_ISSOCK(kind.st_mode))
-    return Status(Code::kUnsupported,
-                  fmt::format("PMI_FD={} is no open socket: this process was not started by mpiexec or srun "
-                              "itself, or has been its rank once already; start it directly, or unset "
-                              "PMI_FD to run it alone",
-                              fd));
+    return Status(
+        Code::kUnsupported,
+        fmt::format("PMI_FD={} is no open socket: a program between mpiexec or srun and this one has "
+                    "closed it; start this program by the launcher itself, or unset PMI_FD to run "
+                    "it alone",
+                    fd));
   const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return control::system_error("cannot copy the socket of PMI_FD", errno);
   return PmiSocket(Stream(control::Descriptor(copy)));

@@ -140,8 +140,8 @@ class StoreLauncher final : public Launcher {
     if (met.ok()) return met;
     return Status(met.code(),
                   fmt::format("torchrun's store (TORCHELASTIC_USE_AGENT_STORE) is not to be had at "
-                              "MASTER_ADDR:MASTER_PORT {}: {}; start the job by torchrun of PyTorch "
-                              "2.1 or later, and let no program change these variables",
+                              "MASTER_ADDR:MASTER_PORT {}: {}; start the job by torchrun of a "
+                              "current PyTorch, and let no program change these variables",
                               point_.name, met.message()));
   }
 

@@ -1,8 +1,8 @@
 // A client of the TCPStore that torchrun's agent keeps, and the launcher over it.
 //
-// Wire format: PyTorch's torch/csrc/distributed/c10d/TCPStore.cpp and TCPStoreBackend.hpp, from 2.1 on: one
-// byte of command, then fields without padding in the host's byte order (little-endian here), strings and
-// values with 8 bytes of length in front. Nobody is authenticated: see docs/launchers.md.
+// Wire format: PyTorch's torch/csrc/distributed/c10d/TCPStore.cpp and TCPStoreBackend.hpp (checked with
+// 2.13): one byte of command, then fields without padding in the host's byte order (little-endian here),
+// strings and values with 8 bytes of length in front. Nobody is authenticated: see docs/launchers.md.
 #pragma once
 
 #include <memory>
