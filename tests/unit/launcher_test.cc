@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include "bootstrap/launchers/environment.hpp"
 #include "bootstrap/launchers/key_value.hpp"
 #include "bootstrap/launchers/pmi_text.hpp"
 #include "scripted_pmi.hpp"
@@ -222,6 +223,26 @@ TEST(FindLauncher, TracesThatLeadToNothingAreErrors) {
   expect_error({{"RANK", "0"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}}, Code::kInvalidArgument,
                "WORLD_SIZE");
   expect_error({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}}, Code::kUnsupported, "--mpi=pmi2");
+}
+
+TEST(Slurm, TasksKnowTheirPlaceOnTheHost) {
+  const std::int64_t counts[] = {2, 2, 2, 1, 3, 0};
+  for (std::int64_t node = 0; node < 6; ++node)
+    EXPECT_EQ(counts[node], tasks_on_node("2(x3),1,3", node)) << node;
+  for (const char* list : {"", "x", "0", "-1", "2(3)", "2(x", "2(x3", "2(x0)", "99999999999999999999"})
+    EXPECT_EQ(0, tasks_on_node(list, 0)) << list;
+  EXPECT_EQ(0, tasks_on_node("2,", 1));
+  Variables task = {{"SLURM_PROCID", "5"},
+                    {"SLURM_STEP_NUM_TASKS", "7"},
+                    {"SLURM_LOCALID", "1"},
+                    {"SLURM_NODEID", "2"},
+                    {"SLURM_STEP_TASKS_PER_NODE", "2(x3),1"}};
+  Job job = job_of_slurm(task.lookup()).value();
+  EXPECT_EQ(std::pair(1, 2), std::pair(job.local_rank, job.local_ranks));
+  task["SLURM_NODEID"] = "3";  // one task there: the variables contradict one another
+  job = job_of_slurm(task.lookup()).value();
+  EXPECT_EQ(std::pair(0, 1), std::pair(job.local_rank, job.local_ranks));
+  EXPECT_EQ(std::pair(5, 7), std::pair(job.rank, job.ranks));
 }
 
 TEST(FindLauncher, NoTracesMeanAlone) {

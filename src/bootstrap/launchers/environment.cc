@@ -43,6 +43,41 @@ Result<Job> job_of_torch(const Lookup& lookup) {
   return job;
 }
 
+Result<Job> job_of_slurm(const Lookup& lookup) {
+  HANSA_ASSIGN_OR_RETURN(Job job, job_of(lookup, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"));
+  job.launcher = "Slurm";
+  const auto node = number_of(lookup, "SLURM_NODEID", 0, kMostRanks);
+  if (!node.ok()) return job;
+  const std::int64_t here = tasks_on_node(text_of(lookup, "SLURM_STEP_TASKS_PER_NODE"), node.value());
+  const auto local = number_of(lookup, "SLURM_LOCALID", 0, here - 1);
+  if (!local.ok()) return job;
+  job.local_rank = static_cast<int>(local.value());
+  job.local_ranks = static_cast<int>(here);
+  return job;
+}
+
+std::int64_t tasks_on_node(std::string_view list, std::int64_t node) {
+  const auto take_number = [&list](std::int64_t* into) {
+    const auto [at, error] = std::from_chars(list.data(), list.data() + list.size(), *into);
+    list.remove_prefix(static_cast<std::size_t>(at - list.data()));
+    return error == std::errc() && *into > 0 && *into <= kMostRanks;
+  };
+  const auto take_word = [&list](std::string_view word) {
+    if (list.substr(0, word.size()) != word) return false;
+    list.remove_prefix(word.size());
+    return true;
+  };
+  for (;;) {
+    std::int64_t tasks = 0, nodes = 1;
+    if (!take_number(&tasks)) return 0;
+    if (take_word("(x") && (!take_number(&nodes) || !take_word(")"))) return 0;
+    if (!list.empty() && list.front() != ',') return 0;
+    if (node < nodes) return tasks;
+    node -= nodes;
+    if (!take_word(",")) return 0;
+  }
+}
+
 Status check_broadcast(const Job& job, BytesView bytes) {
   if (job.rank != 0 || bytes.size() <= Launcher::kMostBytes) return Status();
   return Status(Code::kInvalidArgument,

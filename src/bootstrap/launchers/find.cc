@@ -21,7 +21,7 @@ Result<std::unique_ptr<Launcher>> over(Result<std::unique_ptr<KeyValueSpace>> sp
 Result<std::unique_ptr<Launcher>> find_slurm(const Lookup& lookup) {
   const auto ranks = number_of(lookup, "SLURM_STEP_NUM_TASKS", 2, kMostRanks);
   if (!ranks.ok() || text_of(lookup, "SLURM_PROCID").empty()) return std::unique_ptr<Launcher>();
-  HANSA_ASSIGN_OR_RETURN(Job job, job_of(lookup, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"));
+  HANSA_ASSIGN_OR_RETURN(Job job, job_of_slurm(lookup));
   if (!text_of(lookup, "MASTER_ADDR").empty()) return open_hand_out(std::move(job), lookup);
   return Status(Code::kUnsupported,
                 fmt::format("srun started this process as task {} of {} without a way for the tasks to meet; "
