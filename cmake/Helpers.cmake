@@ -89,12 +89,14 @@ function(hansa_address_only file)
   endif()
 endfunction()
 
-# hansa_part(folder): all of a folder's sources.
+# hansa_part(folder [TOOLS]): all of a folder's sources. TOOLS: for tools and tests only, not in the shared library.
 function(hansa_part folder)
+  cmake_parse_arguments(P "TOOLS" "" "" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
   string(REPLACE "/" "_" name hansa_${folder})
   if(sources)
     hansa_objects(${name} ${sources})
+    set_target_properties(${name} PROPERTIES HANSA_TOOLS "${P_TOOLS}")
   endif()
 endfunction()
 
@@ -106,7 +108,10 @@ function(hansa_shared_library)
   add_library(nccl SHARED)
   foreach(part IN LISTS parts)
     target_sources(hansa_static PRIVATE $<TARGET_OBJECTS:${part}>)
-    target_sources(nccl PRIVATE $<TARGET_OBJECTS:${part}>)
+    get_target_property(tools ${part} HANSA_TOOLS)
+    if(NOT tools)
+      target_sources(nccl PRIVATE $<TARGET_OBJECTS:${part}>)
+    endif()
   endforeach()
   set_target_properties(nccl PROPERTIES SOVERSION 2 VERSION 2.27.7 LINKER_LANGUAGE CXX
                         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/hansa)

@@ -106,7 +106,7 @@ constexpr Setting kSettings[] = {
 
 Config read_environment() {
   std::vector<std::string> complaints;
-  Config result = read_config([](const char* name) -> const char* { return std::getenv(name); }, complaints);
+  Config result = read_config(process_environment(), complaints);
   // Not through the log, which is configured from here.
   for (std::string& line : complaints) {
     line.append("\n");
@@ -116,6 +116,10 @@ Config read_environment() {
 }
 
 }  // namespace
+
+Lookup process_environment() {
+  return [](const char* name) -> const char* { return std::getenv(name); };
+}
 
 std::span<const Setting> settings() noexcept { return kSettings; }
 

@@ -50,6 +50,8 @@ std::span<const Setting> settings() noexcept;
 
 // The variable's value, or null where unset.
 using Lookup = std::function<const char*(const char* name)>;
+// Of this process's environment, which nobody may change meanwhile.
+Lookup process_environment();
 
 // Adds one line with cause and remedy for every bad value, which then counts as unset. An empty value is as
 // good as none.

@@ -153,7 +153,8 @@ Result<NetworkAddress> choose_address(const std::string& interface) {
                   interface, present));
 }
 
-Result<Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first, std::uint16_t port_last) {
+Result<Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first, std::uint16_t port_last,
+                              const char* remedy) {
   if (port_last < port_first) {
     return Status(Code::kInvalidArgument,
                   fmt::format("the port range {}-{} is empty", port_first, port_last));
@@ -177,8 +178,8 @@ Result<Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first,
                                       : reinterpret_cast<sockaddr_in*>(&system.storage)->sin_port);
     return fd;
   }
-  return Status(Code::kSystem, fmt::format("no port of {}-{} is free at {}; widen HANSA_PORT_RANGE",
-                                           port_first, port_last, address->text()));
+  return Status(Code::kSystem, fmt::format("no port of {}-{} is free at {}; {}", port_first, port_last,
+                                           address->text(), remedy));
 }
 
 Result<Descriptor> connect_tcp(const NetworkAddress& address) {

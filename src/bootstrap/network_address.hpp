@@ -30,9 +30,10 @@ struct NetworkAddress {
 Result<NetworkAddress> choose_address(const std::string& interface);
 
 // Binds to exactly this address, at the first free port of the range (0, 0: any), which it writes to
-// `address`.
+// `address`. `remedy` is what to do where none is free.
 Result<control::Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first,
-                                       std::uint16_t port_last);
+                                       std::uint16_t port_last,
+                                       const char* remedy = "widen HANSA_PORT_RANGE");
 
 // Starts connecting: the socket becomes writable when that has succeeded or failed (SO_ERROR).
 Result<control::Descriptor> connect_tcp(const NetworkAddress& address);
