@@ -28,13 +28,18 @@ struct Member {
 };
 
 struct SessionOptions {
-  std::string interface;  // name, prefix or address to bind and advertise; empty: chosen
+  std::string interface;   // names, their beginnings or an address to bind and advertise; empty: chosen
+  int address_family = 0;  // 4 or 6 allows no other kind of address; 0: either
   std::uint16_t port_first = 0, port_last = 0;  // 0: any port
   std::chrono::milliseconds timeout{60'000};    // for the whole join; the error names who is missing
   const std::atomic<bool>* cancelled =
       nullptr;                    // set by another thread to give up within 100 ms; may be null
   std::string host_id;            // stands in for the host's identity (tests); empty: the real one
   bool root_may_be_late = false;  // the id is not served yet (Session::reunion): wait for it, too
+  // Of create_unique_id alone: where all ranks of every communicator meet, as host:port or [IPv6]:port, and
+  // the word they share or @ and a file with it; empty: this process serves the root, and the id carries a
+  // random secret.
+  std::string meeting_point, secret;
 };
 
 // Counts what the root of a session handled, for tests of scale.
@@ -78,7 +83,9 @@ class Session {
 };
 
 // Starts a root in this process (served by the control thread until its session is complete or
-// abandoned) and returns its id. Any thread.
+// abandoned) and returns its id. Any thread. With a meeting point it only resolves the name (blocking) and
+// returns the id that every process gets there; join() as rank 0 then serves the root, for one session at a
+// time.
 Result<UniqueId> create_unique_id(const SessionOptions& options);
 
 // Nobody will join by this id: what was set up for it here goes. Any other id is left alone. Any thread.

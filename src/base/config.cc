@@ -1,116 +1,183 @@
+// From the environment and files to a Config, and the only place that reads the environment.
 #include "base/config.hpp"
 
+#include <fmt/format.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <optional>
+
+#include "base/config_file.hpp"
+#include "base/lists.hpp"
+#include "base/nccl_names.hpp"
+#include "base/trusted_file.hpp"
 
 namespace hansa {
 namespace {
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, port);
-  if (error != std::errc() || at != end || port == 0) return std::nullopt;
-  return port;
+using Fate = Finding::Fate;
+using Trait = Setting::Trait;
+
+constexpr const char* kSystemFile = "/etc/nccl.conf";
+constexpr const char* kEnvironment = "environment";
+constexpr const char* kHidden = "(hidden)";
+constexpr std::size_t kMostFile = 1 << 20;
+
+const Variable* find(const Layer& layer, std::string_view name) {
+  const auto found =
+      std::find_if(layer.begin(), layer.end(), [&](const Variable& one) { return one.name == name; });
+  return found == layer.end() ? nullptr : &*found;
 }
 
-bool parse_ports(std::string_view text, PortRange& into) {
-  const auto dash = text.find('-');
-  const auto first = parse_port(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
-  if (!first || !last || *first > *last) return false;
-  into = {*first, *last};
-  return true;
+std::string why_unknown(const Variable& variable) {
+  const std::string theirs = "NCCL_" + variable.name.substr(std::string_view("HANSA_").size());
+  if (find_setting(theirs) != nullptr) return fmt::format("there is no such setting; is {} meant?", theirs);
+  std::vector<std::string_view> names;
+  for (const Setting& setting : settings())
+    if (!setting.foreign()) names.emplace_back(setting.name);
+  const std::string_view meant = nearest(variable.name, names);
+  return meant.empty() ? "there is no such setting; `hansa config` lists those that there are"
+                       : fmt::format("there is no such setting; is {} meant?", meant);
 }
 
-bool parse_seconds(std::string_view text, double& into) {
-  double seconds = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, seconds);
-  if (error != std::errc() || at != end || !(seconds >= 0 && seconds <= 1e9)) return false;
-  into = seconds;
-  return true;
-}
+// Goes through the layers, lowest first, and keeps who has set what.
+class Reader {
+ public:
+  explicit Reader(std::span<const Layer> layers) : layers_(layers) {
+    for (const Setting& setting : settings())
+      reading_.values.push_back({setting.name, setting.standard, "default"});
+    holders_.resize(settings().size());
+  }
 
-bool parse_flag(std::string_view text, bool& into) {
-  if (text != "0" && text != "1") return false;
-  into = text == "1";
-  return true;
-}
+  Reading read() && {
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      for (const Setting& setting : settings())
+        if (const Variable* variable = find(layers_[layer], setting.name)) apply(layer, setting, *variable);
+      for (const Variable& variable : layers_[layer])
+        if (find_setting(variable.name) == nullptr) look_at_stranger(variable);
+    }
+    return std::move(reading_);
+  }
 
-// NCCL's words. VERSION asks for no more than the version, which every level above NONE tells.
-bool parse_level(std::string_view text, LogLevel& into) {
-  std::string upper(text);
-  std::transform(upper.begin(), upper.end(), upper.begin(),
-                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
-  if (upper == "NONE")
-    into = LogLevel::kNone;
-  else if (upper == "WARN" || upper == "VERSION")
-    into = LogLevel::kWarn;
-  else if (upper == "INFO")
-    into = LogLevel::kInfo;
-  else if (upper == "TRACE")
-    into = LogLevel::kTrace;
-  else
-    return false;
-  return true;
-}
+ private:
+  static std::size_t row_of(const Setting& setting) {
+    return static_cast<std::size_t>(&setting - settings().data());
+  }
 
-bool keep(std::string_view text, std::string& into) {
-  into = text;
-  return true;
-}
+  void apply(std::size_t layer, const Setting& setting, const Variable& variable) {
+    Finding finding{variable, Fate::kTaken, {}};
+    if (setting.trait == Trait::kHidden) finding.variable.value = kHidden;
+    const Variable shown = finding.variable;
+    std::string remark;
+    if (variable.value.empty()) {
+      finding.fate = Fate::kIgnored;
+      finding.why = "an empty value is as good as none";
+    } else if (const Variable* emptied = emptied_above(layer, variable.name)) {
+      finding.fate = Fate::kOverruled;
+      finding.why = fmt::format("emptied by {}", emptied->origin);
+    } else if (!setting.parse(variable.value, reading_.config, remark)) {
+      finding.fate = Fate::kRefused;
+      finding.why = fmt::format("must be {}", setting.accepts);
+      complain(fmt::format("{}={} ({}) is ignored: it must be {}; using {}", shown.name, shown.value,
+                           shown.origin, setting.accepts,
+                           *setting.standard ? setting.standard : "the default"));
+    } else {
+      finding.why = remark;
+      if (!remark.empty())
+        complain(fmt::format("{}={} ({}): {}", shown.name, shown.value, shown.origin, remark));
+      if (setting.trait == Trait::kPlanned && variable.value != setting.standard) {
+        finding.why = "has no effect in this version yet";
+        complain(
+            fmt::format("{} ({}) has no effect in this version yet; unset it", shown.name, shown.origin));
+      }
+      hold(setting, shown);
+    }
+    reading_.findings.push_back(std::move(finding));
+  }
 
-constexpr const char* kLevels = "NONE, WARN, INFO or TRACE";
-constexpr const char* kSeconds = "a number of seconds, from 0 to 1e9";
+  const Variable* emptied_above(std::size_t layer, std::string_view name) const {
+    for (std::size_t above = layer + 1; above < layers_.size(); ++above)
+      if (const Variable* one = find(layers_[above], name); one != nullptr && one->value.empty()) return one;
+    return nullptr;
+  }
 
-// Later rows win over earlier ones: a name of ours stands after the foreign one it replaces.
-constexpr Setting kSettings[] = {
-    {"NCCL_DEBUG", "", kLevels, "The same as HANSA_DEBUG, for programs that set it for NCCL.",
-     [](std::string_view text, Config& into) { return parse_level(text, into.debug); }},
-    {"HANSA_DEBUG", "WARN", kLevels, "How much to say on stderr.",
-     [](std::string_view text, Config& into) { return parse_level(text, into.debug); }},
-    {"HANSA_TRANSPORT", "", "a comma-separated list of transports",
-     "The only transports to use; each peer is reached over the best of them.",
-     [](std::string_view text, Config& into) { return keep(text, into.transport); }},
-    {"HANSA_ALGORITHM", "", "an algorithm, or a list like allreduce:ring,allgather:direct",
-     "The algorithm to use wherever it can serve; by default the tuner's choice.",
-     [](std::string_view text, Config& into) { return keep(text, into.algorithm); }},
-    {"HANSA_INTERFACE", "", "the name or an address of a network interface",
-     "The interface that ranks meet on; by default the one that reaches the other hosts.",
-     [](std::string_view text, Config& into) { return keep(text, into.interface); }},
-    {"HANSA_PORT_RANGE", "", "a port or a range like 20000-20100, from 1 to 65535",
-     "The TCP ports to listen on; by default the kernel chooses.",
-     [](std::string_view text, Config& into) { return parse_ports(text, into.port_range); }},
-    {"HANSA_INIT_TIMEOUT", "60", kSeconds,
-     "How long to wait for all ranks to come to an initialisation; 0 is forever.",
-     [](std::string_view text, Config& into) { return parse_seconds(text, into.init_timeout); }},
-    {"HANSA_LATE_REPORT", "10", kSeconds,
-     "How long an operation may wait before the ranks it waits for are named.",
-     [](std::string_view text, Config& into) { return parse_seconds(text, into.late_report); }, true},
-    {"HANSA_TIMEOUT", "0", kSeconds, "How long an operation may take before it is an error; 0 is forever.",
-     [](std::string_view text, Config& into) { return parse_seconds(text, into.timeout); }, true},
-    {"HANSA_TOPOLOGY", "", "a file", "What lies where (hosts, groups), instead of what discovery finds.",
-     [](std::string_view text, Config& into) { return keep(text, into.topology); }, true},
-    {"HANSA_CHECKSUM", "0", "0 or 1", "Whether every message carries a checksum that its receiver verifies.",
-     [](std::string_view text, Config& into) { return parse_flag(text, into.checksum); }, true},
-    {"HANSA_HOST_ID", "", "a word",
-     "What tells this host from others; by default the kernel's boot id. Ranks with different words share no "
-     "memory.",
-     [](std::string_view text, Config& into) { return keep(text, into.host_id); }},
+  // The finding to come holds the setting now; who held it before is overruled.
+  void hold(const Setting& setting, const Variable& variable) {
+    const Setting* ours = *setting.ours ? find_setting(setting.ours) : &setting;
+    std::optional<std::size_t>& holder = holders_[row_of(*ours)];
+    if (holder) {
+      Finding& before = reading_.findings[*holder];
+      before.fate = Fate::kOverruled;
+      before.why = fmt::format("{} ({}) wins", variable.name, variable.origin);
+      if (const Setting* lost = find_setting(before.variable.name))
+        reading_.values[row_of(*lost)] = {lost->name, lost->standard, "default"};
+    }
+    holder = reading_.findings.size();
+    reading_.values[row_of(setting)] = {setting.name, variable.value, variable.origin};
+    if (ours != &setting)
+      reading_.values[row_of(*ours)] = {ours->name, variable.value,
+                                        fmt::format("{}, as {}", variable.origin, variable.name)};
+  }
+
+  void look_at_stranger(const Variable& variable) {
+    Finding finding{variable, Fate::kIgnored, {}};
+    if (variable.name.starts_with("HANSA_")) {
+      finding.why = why_unknown(variable);
+      complain(fmt::format("{} ({}) is ignored: {}", variable.name, variable.origin, finding.why));
+    } else if (variable.name.starts_with("NCCL_")) {
+      const IgnoredName* known = find_ignored(variable.name);
+      finding.why = known == nullptr ? "NCCL documents no such variable" : known->why;
+      if (known != nullptr && known->grave) {
+        finding.variable.value = kHidden;
+        complain(fmt::format("{} ({}) is ignored: {}", variable.name, variable.origin, finding.why));
+      }
+    } else {
+      finding.why = "this library sets no environment variables for others: export it";
+      complain(fmt::format("{} ({}) is ignored: {}", variable.name, variable.origin, finding.why));
+    }
+    reading_.findings.push_back(std::move(finding));
+  }
+
+  void complain(const std::string& what) { reading_.complaints.push_back("hansa: " + what); }
+
+  std::span<const Layer> layers_;
+  Reading reading_;
+  std::vector<std::optional<std::size_t>> holders_;  // by row of our own names: whose value holds
 };
 
-Config read_environment() {
+Layer environment() {
+  Layer layer;
+  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    if (!text.starts_with("HANSA_") && !text.starts_with("NCCL_")) continue;
+    const std::size_t equals = text.find('=');
+    if (equals == text.npos || find(layer, text.substr(0, equals)) != nullptr) continue;
+    layer.push_back(
+        {std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)), kEnvironment});
+  }
+  return layer;
+}
+
+std::string home() {
+  if (const char* set = process_environment()("HOME"); set != nullptr && *set != '\0') return set;
+  passwd entry{};
+  passwd* found = nullptr;
+  char buffer[4096];
+  if (::getpwuid_r(::getuid(), &entry, buffer, sizeof buffer, &found) != 0 || found == nullptr) return {};
+  return found->pw_dir;
+}
+
+Reading read_all() {
   std::vector<std::string> complaints;
-  Config result = read_config(process_environment(), complaints);
+  const auto layers = layers_of(environment(), kSystemFile, home(), complaints);
+  Reading result = read_config(layers);
+  result.complaints.insert(result.complaints.begin(), complaints.begin(), complaints.end());
   // Not through the log, which is configured from here.
-  for (std::string& line : complaints) {
-    line.append("\n");
-    if (result.debug != LogLevel::kNone && ::write(STDERR_FILENO, line.data(), line.size()) < 0) break;
+  for (const std::string& complaint : result.complaints) {
+    const std::string line = complaint + "\n";
+    if (result.config.debug >= LogLevel::kWarn && ::write(STDERR_FILENO, line.data(), line.size()) < 0) break;
   }
   return result;
 }
@@ -121,24 +188,28 @@ Lookup process_environment() {
   return [](const char* name) -> const char* { return std::getenv(name); };
 }
 
-std::span<const Setting> settings() noexcept { return kSettings; }
+Reading read_config(std::span<const Layer> layers) { return Reader(layers).read(); }
 
-Config read_config(const Lookup& lookup, std::vector<std::string>& complaints) {
-  Config result;
-  for (const Setting& setting : kSettings) {
-    const char* value = lookup(setting.name);
-    if (value == nullptr || *value == '\0') continue;
-    if (setting.parse(value, result)) {
-      if (setting.planned && std::string_view(value) != setting.standard)
-        complaints.push_back(std::string("hansa: ") + setting.name +
-                             " has no effect in this version yet; unset it");
-      continue;
-    }
-    complaints.push_back(std::string("hansa: ") + setting.name + "=" + value + " is ignored: it must be " +
-                         setting.accepts + "; using " +
-                         (*setting.standard ? setting.standard : "the default"));
-  }
-  return result;
+std::vector<Layer> layers_of(const Layer& environment, const std::string& system_file,
+                             const std::string& home, std::vector<std::string>& complaints) {
+  std::vector<Layer> layers;
+  const auto add = [&](const std::string& path, bool must_be) {
+    const auto text = read_trusted_file(path, kMostFile);
+    if (!text.ok())
+      complaints.push_back(fmt::format("hansa: configuration file left out: {}", text.status().message()));
+    else if (text.value())
+      layers.push_back(parse_config_file(*text.value(), path, complaints));
+    else if (must_be && path != "/dev/null")
+      complaints.push_back(fmt::format("hansa: NCCL_CONF_FILE names {}, which does not exist", path));
+  };
+  add(system_file, false);
+  const Variable* named = find(environment, "NCCL_CONF_FILE");
+  if (named != nullptr && !named->value.empty())
+    add(named->value, true);
+  else if (!home.empty())
+    add(home + "/.nccl.conf", false);
+  layers.push_back(environment);
+  return layers;
 }
 
 std::chrono::milliseconds Config::init_patience() const {
@@ -146,8 +217,8 @@ std::chrono::milliseconds Config::init_patience() const {
   return std::chrono::milliseconds(std::max<std::int64_t>(static_cast<std::int64_t>(seconds * 1000), 1));
 }
 
-const Config& config() {
-  static const Config instance = read_environment();
+const Reading& reading() {
+  static const Reading instance = read_all();
   return instance;
 }
 

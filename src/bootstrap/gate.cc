@@ -38,8 +38,8 @@ Gate::Gate(EventLoop& loop, Descriptor listener, bool local)
     : loop_(loop), listener_(std::move(listener)), local_(local) {}
 
 Result<std::shared_ptr<Gate>> Gate::at(EventLoop& loop, const std::string& interface,
-                                       std::uint16_t port_first, std::uint16_t port_last) {
-  HANSA_ASSIGN_OR_RETURN(NetworkAddress address, choose_address(interface));
+                                       std::uint16_t port_first, std::uint16_t port_last, int family) {
+  HANSA_ASSIGN_OR_RETURN(NetworkAddress address, choose_address(interface, family));
   std::weak_ptr<Gate>& known =
       loop.local<GatesOfProcess>().by_place[fmt::format("{} {}-{}", address.text(), port_first, port_last)];
   if (auto gate = known.lock()) return gate;

@@ -27,7 +27,7 @@ class Gate : public LinkOwner, public std::enable_shared_from_this<Gate> {
  public:
   // The TCP gate of this process there; made if there is none yet.
   static Result<std::shared_ptr<Gate>> at(control::EventLoop& loop, const std::string& interface,
-                                          std::uint16_t port_first, std::uint16_t port_last);
+                                          std::uint16_t port_first, std::uint16_t port_last, int family = 0);
   // Over a local listener. Processes of other users are turned away.
   static Result<std::shared_ptr<Gate>> over(control::EventLoop& loop, control::Descriptor listener);
   ~Gate() override;

@@ -124,6 +124,20 @@ Status judge(const Entry& entry, const Process& other, Rank ranks) {
   return Status();
 }
 
+std::vector<std::byte> Admission::encode() const {
+  ByteWriter writer;
+  root.write(&writer);
+  writer.raw(communicator);
+  return writer.take();
+}
+
+bool Admission::parse(BytesView bytes, Admission* out) {
+  ByteReader reader(bytes);
+  out->root = NetworkAddress::read(&reader);
+  reader.copy(&out->communicator);
+  return reader.done();
+}
+
 std::vector<std::byte> Welcome::encode() const {
   ByteWriter writer;
   process.write(&writer);

@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 2;
+inline constexpr std::uint16_t kProtocol = 3;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host
@@ -36,6 +36,7 @@ enum class Message : std::uint8_t {
   kLeave,         // member to leader; and the leader's answer when it has told the others
   kLeft,          // through the whole tree: Absence, who left
   kNeighbours,    // leader to members: Neighbours, whom to tell should the leader die
+  kAdmit,         // usher to rank: Admission
 };
 
 // A process as people and peers know it.
@@ -85,6 +86,15 @@ struct Entry {
 
 // Whether a rank that enters speaks of the same communicator as `other`, who believes in `ranks`.
 Status judge(const Entry& entry, const Process& other, Rank ranks);
+
+// What a rank that came to a meeting point needs to find the root; the secret it has already.
+struct Admission {
+  NetworkAddress root;
+  std::array<std::byte, 16> communicator{};
+
+  std::vector<std::byte> encode() const;
+  static bool parse(BytesView bytes, Admission* out);
+};
 
 struct Welcome {
   Process process;

@@ -10,7 +10,8 @@
 
 #include <cerrno>
 #include <memory>
-#include <optional>
+
+#include "bootstrap/interface_filter.hpp"
 
 namespace hansa::bootstrap {
 namespace {
@@ -45,35 +46,6 @@ SystemAddress to_system(const NetworkAddress& address) {
     system.bytes = sizeof v4;
   }
   return system;
-}
-
-std::optional<NetworkAddress> from_system(const sockaddr* system) {
-  NetworkAddress address;
-  if (system == nullptr) return std::nullopt;
-  if (system->sa_family == AF_INET) {
-    sockaddr_in v4;
-    std::memcpy(&v4, system, sizeof v4);
-    std::memcpy(address.host.data(), &v4.sin_addr, 4);
-    return address;
-  }
-  if (system->sa_family == AF_INET6) {
-    sockaddr_in6 v6;
-    std::memcpy(&v6, system, sizeof v6);
-    // Link-local addresses say nothing on another host.
-    if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) return std::nullopt;
-    address.v6 = true;
-    std::memcpy(address.host.data(), &v6.sin6_addr, 16);
-    return address;
-  }
-  return std::nullopt;
-}
-
-std::optional<NetworkAddress> from_literal(const std::string& text) {
-  NetworkAddress address;
-  if (inet_pton(AF_INET, text.c_str(), address.host.data()) == 1) return address;
-  address.v6 = true;
-  if (inet_pton(AF_INET6, text.c_str(), address.host.data()) == 1) return address;
-  return std::nullopt;
 }
 
 // Lower is better.
@@ -123,8 +95,38 @@ NetworkAddress NetworkAddress::read(ByteReader* from) {
   return address;
 }
 
-Result<NetworkAddress> choose_address(const std::string& interface) {
-  if (const auto literal = from_literal(interface)) return *literal;
+std::optional<NetworkAddress> address_from_system(const sockaddr* system) {
+  NetworkAddress address;
+  if (system == nullptr) return std::nullopt;
+  if (system->sa_family == AF_INET) {
+    sockaddr_in v4;
+    std::memcpy(&v4, system, sizeof v4);
+    std::memcpy(address.host.data(), &v4.sin_addr, 4);
+    return address;
+  }
+  if (system->sa_family == AF_INET6) {
+    sockaddr_in6 v6;
+    std::memcpy(&v6, system, sizeof v6);
+    // Link-local addresses say nothing on another host.
+    if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) return std::nullopt;
+    address.v6 = true;
+    std::memcpy(address.host.data(), &v6.sin6_addr, 16);
+    return address;
+  }
+  return std::nullopt;
+}
+
+std::optional<NetworkAddress> address_from_digits(const std::string& text) {
+  NetworkAddress address;
+  if (inet_pton(AF_INET, text.c_str(), address.host.data()) == 1) return address;
+  address.v6 = true;
+  if (inet_pton(AF_INET6, text.c_str(), address.host.data()) == 1) return address;
+  return std::nullopt;
+}
+
+Result<NetworkAddress> choose_address(const std::string& interface, int family) {
+  if (const auto digits = address_from_digits(interface)) return *digits;
+  HANSA_ASSIGN_OR_RETURN(const InterfaceFilter filter, InterfaceFilter::parse(interface));
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return system_error("cannot list the network interfaces", errno);
   const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
@@ -132,25 +134,26 @@ Result<NetworkAddress> choose_address(const std::string& interface) {
   int best_preference = 0;
   std::string present;
   for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
-    const auto address = from_system(entry->ifa_addr);
+    const auto address = address_from_system(entry->ifa_addr);
     if (!address || !(entry->ifa_flags & IFF_UP)) continue;
     const std::string name = entry->ifa_name;
     if (present.find(name) == std::string::npos) present += (present.empty() ? "" : ", ") + name;
-    if (name.compare(0, interface.size(), interface) != 0) continue;
+    if (!filter.admits(name) || (family != 0 && address->v6 != (family == 6))) continue;
     // A full name beats its use as the beginning of another.
-    const int value = preference(name, entry->ifa_flags, address->v6) - (name == interface ? 100 : 0);
+    const int value = preference(name, entry->ifa_flags, address->v6) - (filter.names(name) ? 100 : 0);
     if (!best || value < best_preference) {
       best = address;
       best_preference = value;
     }
   }
   if (best) return *best;
-  if (interface.empty()) return from_literal("127.0.0.1").value();
+  if (interface.empty()) return address_from_digits(family == 6 ? "::1" : "127.0.0.1").value();
   return Status(
       Code::kInvalidArgument,
-      fmt::format("no interface that is up is called or begins with '{}', and it is no address; present: {}; "
-                  "set HANSA_INTERFACE to one of them",
-                  interface, present));
+      fmt::format(
+          "no interface that is up{} fits '{}', and it is no address; present: {}; set HANSA_INTERFACE "
+          "(or NCCL_SOCKET_IFNAME) to one of them",
+          family == 0 ? "" : fmt::format(" with an IPv{} address", family), interface, present));
 }
 
 Result<Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first, std::uint16_t port_last,

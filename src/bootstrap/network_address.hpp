@@ -1,8 +1,11 @@
 // Where a process listens: choosing an interface, listening and connecting over TCP.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "bootstrap/bytes.hpp"
@@ -24,10 +27,18 @@ struct NetworkAddress {
   static NetworkAddress read(ByteReader* from);  // fails through from->ok()
 };
 
-// `interface` is the name of one, the beginning of names, or an address of this host. Empty: the first that
-// is up, by preference fabrics' (hsn*, ib*), then others, then those of containers and bridges, then
-// loopback; IPv4 before IPv6. The port is 0.
-Result<NetworkAddress> choose_address(const std::string& interface);
+// `interface` is a list of names of interfaces and their beginnings (see InterfaceFilter), or an address of
+// this host. Empty: the first that is up, by preference fabrics' (hsn*, ib*), then others, then those of
+// containers and bridges, then loopback; IPv4 before IPv6. `family` 4 or 6 allows no other kind of address.
+// The port is 0.
+Result<NetworkAddress> choose_address(const std::string& interface, int family = 0);
+
+// An address as digits; nothing for anything else. The port is 0.
+std::optional<NetworkAddress> address_from_digits(const std::string& text);
+
+// Null, unix and link-local addresses are nothing: the last mean something on the own host only. The port is
+// 0.
+std::optional<NetworkAddress> address_from_system(const sockaddr* system);
 
 // Binds to exactly this address, at the first free port of the range (0, 0: any), which it writes to
 // `address`. `remedy` is what to do where none is free.

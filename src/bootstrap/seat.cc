@@ -44,7 +44,8 @@ std::shared_ptr<Seat> Seat::take(control::EventLoop& loop, Hub::Setup setup, con
 }
 
 void Seat::come() {
-  auto gate = Gate::at(loop_, options_.interface, options_.port_first, options_.port_last);
+  auto gate =
+      Gate::at(loop_, options_.interface, options_.port_first, options_.port_last, options_.address_family);
   if (!gate.ok()) return fail(gate.status());
   setup_.tree_gate = std::move(gate).value();
   connect();

@@ -5,9 +5,12 @@
 #include <cstring>
 #include <new>
 
+#include "base/log.hpp"
 #include "bootstrap/last_word.hpp"
+#include "bootstrap/meeting_point.hpp"
 #include "bootstrap/root.hpp"
 #include "bootstrap/seat.hpp"
+#include "bootstrap/usher.hpp"
 
 namespace hansa {
 namespace {
@@ -20,13 +23,14 @@ using control::EventLoop;
 class SeatedSession final : public Session {
  public:
   SeatedSession(EventLoop& loop, std::shared_ptr<Seat> seat, const Key& key, Rank rank,
-                const std::string& interface)
+                const SessionOptions& options)
       : loop_(loop),
         owner_(getpid()),
         seat_(std::move(seat)),
         key_(key),
         rank_(rank),
-        interface_(interface),
+        interface_(options.interface),
+        address_family_(options.address_family),
         members_(seat_->members()) {
     // Alone there is nobody to hear of, and nothing to keep open for it.
     if (ranks() == 1) seat_->leave();
@@ -86,7 +90,7 @@ class SeatedSession final : public Session {
   }
 
   Result<std::string> address() const override {
-    HANSA_ASSIGN_OR_RETURN(const auto chosen, bootstrap::choose_address(interface_));
+    HANSA_ASSIGN_OR_RETURN(const auto chosen, bootstrap::choose_address(interface_, address_family_));
     return chosen.host_text();
   }
 
@@ -110,13 +114,16 @@ class SeatedSession final : public Session {
   const Key key_;
   const Rank rank_;
   const std::string interface_;
+  const int address_family_;
   const std::vector<Member> members_;
   bool left_ = false;
 };
 
 Result<std::shared_ptr<Gate>> gate_for(EventLoop& loop, const SessionOptions& options) {
   Result<std::shared_ptr<Gate>> gate = Status(Code::kInternal, "not tried");
-  loop.run([&] { gate = Gate::at(loop, options.interface, options.port_first, options.port_last); });
+  loop.run([&] {
+    gate = Gate::at(loop, options.interface, options.port_first, options.port_last, options.address_family);
+  });
   return gate;
 }
 
@@ -137,23 +144,68 @@ Result<std::unique_ptr<Session>> take_seat(const bootstrap::Invitation& invitati
   const Status joined = seat->wait_until_joined();
   *entered = seat->entered();
   if (joined.ok())
-    return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank, options.interface));
+    return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank, options));
   seat->leave();
   return joined;
 } catch (const std::bad_alloc&) {
   return Status(Code::kSystem, "out of memory: RLIMIT_AS or the memory cgroup may be too low");
 }
 
+void serve_root(EventLoop& loop, std::shared_ptr<Gate> gate, const bootstrap::Invitation& invitation,
+                const SessionOptions& options) {
+  const auto self = bootstrap::this_process(loop, bootstrap::identify_host(options.host_id));
+  // The gate is dropped on the control thread, like everything that holds descriptors in its epoll.
+  loop.run([&] { bootstrap::Root::serve(loop, std::move(gate), invitation, self); });
+}
+
+// The invitation of this round at a meeting point, and, for rank 0, who tells the others of it. What was
+// waited comes off the options' time-out.
+Result<bootstrap::Invitation> meet(EventLoop& loop, const bootstrap::Invitation& meeting, Rank rank,
+                                   Rank ranks, SessionOptions& options,
+                                   std::shared_ptr<bootstrap::Usher>& usher) {
+  bootstrap::Entry entry;
+  entry.ranks = ranks;
+  entry.process = bootstrap::this_process(loop, bootstrap::identify_host(options.host_id));
+  entry.process.rank = rank;
+  if (rank > 0) {
+    const auto begin = EventLoop::Clock::now();
+    auto told = ask_usher(loop, meeting, entry, options.timeout, options.cancelled);
+    const auto waited = std::chrono::floor<std::chrono::milliseconds>(EventLoop::Clock::now() - begin);
+    options.timeout = std::max(options.timeout - waited, std::chrono::milliseconds(1));
+    return told;
+  }
+  HANSA_ASSIGN_OR_RETURN(auto gate, gate_for(loop, options));
+  auto invitation = invite_from_meeting(meeting, gate->address());
+  if (ranks > 1) {
+    auto opened = bootstrap::Usher::open(loop, meeting, invitation, ranks, entry.process);
+    if (!opened.ok()) {
+      loop.run([&] { gate.reset(); });
+      return opened.status();
+    }
+    usher = std::move(opened).value();
+  }
+  serve_root(loop, std::move(gate), invitation, options);
+  return invitation;
+}
+
+Result<UniqueId> meeting_id(const SessionOptions& options) {
+  HANSA_ASSIGN_OR_RETURN(const auto place, bootstrap::parse_place(options.meeting_point));
+  HANSA_ASSIGN_OR_RETURN(const auto secret, bootstrap::read_secret(options.secret));
+  HANSA_ASSIGN_OR_RETURN(const auto address, bootstrap::resolve(place, options.address_family));
+  HANSA_INFO_ON(kBootstrap, "ranks meet at {}, as NCCL_COMM_ID says{}", address.text(),
+                secret.empty() ? "; without HANSA_SECRET whoever reaches that address can join" : "");
+  return to_unique_id(bootstrap::invite_to_meeting(address, secret));
+}
+
 }  // namespace
 
 Result<UniqueId> create_unique_id(const SessionOptions& options) {
   HANSA_RETURN_IF_ERROR(prepare_cryptography());
+  if (!options.meeting_point.empty()) return meeting_id(options);
   HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
   HANSA_ASSIGN_OR_RETURN(auto gate, gate_for(*loop, options));
   const auto invitation = bootstrap::invite(gate->address());
-  const auto self = bootstrap::this_process(*loop, bootstrap::identify_host(options.host_id));
-  // The gate is dropped on the control thread, like everything that holds descriptors in its epoll.
-  loop->run([&] { bootstrap::Root::serve(*loop, std::move(gate), invitation, self); });
+  serve_root(*loop, std::move(gate), invitation, options);
   return bootstrap::to_unique_id(invitation);
 }
 
@@ -176,11 +228,23 @@ Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
     return Status(Code::kInvalidArgument, fmt::format("rank {} is not between 0 and {}", rank, ranks - 1));
   }
   HANSA_RETURN_IF_ERROR(prepare_cryptography());
-  HANSA_ASSIGN_OR_RETURN(const auto invitation, bootstrap::parse_unique_id(id));
+  HANSA_ASSIGN_OR_RETURN(auto invitation, bootstrap::parse_unique_id(id));
+  const auto could_not = [&](const Status& why) {
+    return why.within(fmt::format("rank {} of {} could not join", rank, ranks));
+  };
+  SessionOptions mine = options;
+  std::shared_ptr<bootstrap::Usher> usher;
+  if (invitation.meeting) {
+    HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
+    auto found = meet(*loop, invitation, rank, ranks, mine, usher);
+    if (!found.ok()) return could_not(found.status());
+    invitation = std::move(found).value();
+  }
   bool entered = false;
-  auto session = take_seat(invitation, rank, ranks, options, &entered);
+  auto session = take_seat(invitation, rank, ranks, mine, &entered);
+  if (usher) usher->close();
   if (session.ok()) return session;
-  const Status why = session.status().within(fmt::format("rank {} of {} could not join", rank, ranks));
+  const Status why = could_not(session.status());
   if (!entered && why.code() != Code::kAborted)
     bootstrap::tell_root(invitation, Status(Code::kRemote, std::string(why.message())));
   return why;

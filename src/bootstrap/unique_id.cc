@@ -9,7 +9,7 @@ namespace hansa::bootstrap {
 namespace {
 
 constexpr char kMagic[] = {'H', 'A', 'N', 'S', 'A', 'I', 'D'};
-constexpr std::uint8_t kLayout = 1;
+constexpr std::uint8_t kLayout = 1, kMeetingLayout = 2;
 constexpr std::size_t kChecked = 80, kChecksumBytes = 16;
 
 Key checksum_of(BytesView bytes) { return derive(Key{}, "unique id", {bytes.first(kChecked)}); }
@@ -25,10 +25,27 @@ Invitation invite(const NetworkAddress& root) {
   return invitation;
 }
 
+Invitation invite_to_meeting(const NetworkAddress& place, std::string_view secret) {
+  Invitation invitation;
+  invitation.meeting = true;
+  invitation.root = place;
+  invitation.root.scope = 0;
+  ByteWriter address;
+  invitation.root.write(&address);
+  invitation.secret = derive(Key{}, "meeting point", {address.view(), std::as_bytes(std::span(secret))});
+  return invitation;
+}
+
+Invitation invite_from_meeting(const Invitation& meeting, const NetworkAddress& root) {
+  Invitation invitation = invite(root);
+  invitation.secret = meeting.secret;
+  return invitation;
+}
+
 UniqueId to_unique_id(const Invitation& invitation) {
   ByteWriter writer;
   writer.raw(std::as_bytes(std::span(kMagic)));
-  writer.number(kLayout);
+  writer.number(invitation.meeting ? kMeetingLayout : kLayout);
   invitation.root.write(&writer);
   writer.raw(invitation.communicator);
   writer.raw(invitation.secret);
@@ -50,9 +67,11 @@ Result<Invitation> parse_unique_id(BytesView id) {
   if (std::memcmp(reader.raw(sizeof kMagic).data(), kMagic, sizeof kMagic) != 0)
     return wrong("its first bytes differ");
   const auto layout = reader.number<std::uint8_t>();
-  if (layout != kLayout)
-    return wrong(fmt::format("it has layout {}, this version knows {}", layout, kLayout));
+  if (layout != kLayout && layout != kMeetingLayout)
+    return wrong(
+        fmt::format("it has layout {}, this version knows {} and {}", layout, kLayout, kMeetingLayout));
   Invitation invitation;
+  invitation.meeting = layout == kMeetingLayout;
   invitation.root = NetworkAddress::read(&reader);
   reader.copy(&invitation.communicator);
   reader.copy(&invitation.secret);

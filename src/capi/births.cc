@@ -7,11 +7,13 @@
 #include <system_error>
 #include <thread>
 
+#include "base/config.hpp"
+
 namespace hansa {
 
 CommunicatorOptions options_of(const Wishes& wishes) {
   CommunicatorOptions options;
-  options.blocking = wishes.blocking;
+  options.blocking = config().comm_blocking.value_or(wishes.blocking);
   options.name = wishes.name;
   options.network = wishes.network;
   return options;

@@ -16,6 +16,9 @@ ncclResult_t pncclGetUniqueId(ncclUniqueId* uniqueId) {
   if (uniqueId == nullptr) return report(null_argument("uniqueId"));
   SessionOptions options;
   options.interface = config().interface;
+  options.address_family = config().address_family;
+  options.meeting_point = config().comm_id;
+  options.secret = config().secret;
   options.port_first = config().port_range.first;
   options.port_last = config().port_range.last;
   options.timeout = config().init_patience();

@@ -74,6 +74,7 @@ Status Communicator::meet() {
     return {};
   }
   const LogRank seated(options_.rank);
+  announce_library(options_.rank);
   if (options_.ranks == 1) {
     discard_unique_id(options_.id);
   } else {
@@ -99,6 +100,7 @@ Status Communicator::meet() {
 SessionOptions Communicator::session_options() const {
   SessionOptions session;
   session.interface = config().interface;
+  session.address_family = config().address_family;
   session.port_first = config().port_range.first;
   session.port_last = config().port_range.last;
   session.timeout = config().init_patience();
@@ -216,10 +218,10 @@ Status Communicator::connect_peers() {
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
-    HANSA_INFO("communicator {}of {} ranks ready: {}{}; {}",
-               options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
-               connections_->summary(), reach.direct ? ", large messages in one copy" : "",
-               crowded_ ? "more ranks than cores here" : "a core for every rank here");
+    HANSA_INFO_ON(kInit, "communicator {}of {} ranks ready: {}{}; {}",
+                  options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
+                  connections_->summary(), reach.direct ? ", large messages in one copy" : "",
+                  crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
   plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_function(),
                  [this] { return connections_->poll(); });

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
                            " (NCCL interface " + dotted(NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH) + ")");
   app.require_subcommand(1);
   int status = 0;
+  hansa::tools::add_config(app, status);
   hansa::tools::add_demo(app, status);
   hansa::tools::add_schedule(app, status);
   CLI11_PARSE(app, argc, argv);

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+
+#include "base/lists.hpp"
 
 namespace hansa {
 namespace {
 
-// The wish for one collective out of "a:x,b:y" or plain "x".
+// The wish for one collective out of "a:x,b:y" or plain "x": the first that fits.
 std::string_view wished(std::string_view wish, Collective collective) {
   while (!wish.empty()) {
     const std::size_t comma = wish.find(',');
@@ -18,6 +21,13 @@ std::string_view wished(std::string_view wish, Collective collective) {
     wish = comma == std::string_view::npos ? std::string_view() : wish.substr(comma + 1);
   }
   return {};
+}
+
+// Whether a choice like "ring", "ring|knomial" or "^ring" allows the name.
+bool allows(std::string_view wish, std::string_view name) {
+  const bool all_but = wish.starts_with('^');
+  const auto names = split(wish.substr(all_but ? 1 : 0), '|');
+  return (std::find(names.begin(), names.end(), name) != names.end()) != all_but;
 }
 
 const Algorithm* find(const Query& query, std::string_view name) {
@@ -55,6 +65,19 @@ std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes,
   }
 }
 
+bool exists(std::string_view name) {
+  const auto rows = builtin_algorithms();
+  return std::any_of(rows.begin(), rows.end(), [&](const Algorithm& row) { return row.name == name; });
+}
+
+std::string all_names() {
+  std::string names;
+  for (const Algorithm& row : builtin_algorithms())
+    if (names.find(fmt::format(" {} ", row.name)) == std::string::npos)
+      names += fmt::format(" {} ", row.name);
+  return names;
+}
+
 Status unknown(std::string_view what, std::string_view name, const std::string& known) {
   return Status(Code::kInvalidUsage,
                 fmt::format("HANSA_ALGORITHM names the {} '{}', which does not exist; there are:{}", what,
@@ -64,34 +87,38 @@ Status unknown(std::string_view what, std::string_view name, const std::string& 
 }  // namespace
 
 Status check_wish(std::string_view wish) {
-  while (!wish.empty()) {
-    const std::size_t comma = wish.find(',');
-    const std::string_view item = wish.substr(0, comma);
+  for (const std::string_view item : split(wish, ',')) {
+    if (item.empty()) continue;
     const std::size_t colon = item.find(':');
-    const std::string_view name = colon == std::string_view::npos ? item : item.substr(colon + 1);
+    std::string_view choice = colon == std::string_view::npos ? item : item.substr(colon + 1);
     const std::string_view collective =
         colon == std::string_view::npos ? std::string_view() : item.substr(0, colon);
-    bool found = false, served = collective.empty();
-    std::string names, collectives;
+    bool served = collective.empty();
+    std::string collectives;
     for (int c = 0; c < kCollectives; ++c) {
       served = served || name_of(static_cast<Collective>(c)) == collective;
       collectives += fmt::format(" {}", name_of(static_cast<Collective>(c)));
     }
-    for (const Algorithm& row : builtin_algorithms()) {
-      found = found || row.name == name;
-      if (names.find(fmt::format(" {} ", row.name)) == std::string::npos)
-        names += fmt::format(" {} ", row.name);
-    }
     if (!served) return unknown("collective", collective, collectives);
-    if (!found) return unknown("algorithm", name, names);
-    wish = comma == std::string_view::npos ? std::string_view() : wish.substr(comma + 1);
+    if (choice.starts_with('^')) choice.remove_prefix(1);
+    for (const std::string_view name : split(choice, '|'))
+      if (!exists(name)) return unknown("algorithm", name, all_names());
   }
   return {};
 }
 
 Result<const Algorithm*> choose(const Query& query, std::size_t bytes, bool direct, std::string_view wish) {
-  if (const auto name = wished(wish, query.collective); !name.empty())
-    if (const Algorithm* row = find(query, name)) return row;
+  if (const auto choice = wished(wish, query.collective); !choice.empty()) {
+    // The better of those that are allowed; where no preferred one is, the first that is named.
+    for (const std::string_view name : preferred(query, bytes, direct))
+      if (const Algorithm* row = allows(choice, name) ? find(query, name) : nullptr) return row;
+    if (!choice.starts_with('^'))
+      for (const std::string_view name : split(choice, '|'))
+        if (const Algorithm* row = find(query, name)) return row;
+    for (const Algorithm& row : builtin_algorithms())
+      if (serves(row, query.collective) && allows(choice, row.name))
+        if (const Algorithm* found = find(query, row.name)) return found;
+  }
   for (const std::string_view name : preferred(query, bytes, direct))
     if (const Algorithm* row = find(query, name)) return row;
   for (const Algorithm& row : builtin_algorithms())

@@ -16,8 +16,9 @@ Status check_wish(std::string_view wish);
 // `bytes`: of the whole vector (allreduce, broadcast, reduce), of the gathered or scattered whole, or of what
 // one rank sends (alltoall); 0 where ranks cannot know it alike (alltoallv).
 // `direct`: every rank reaches every other's memory.
-// `wish`: HANSA_ALGORITHM, "ring" or "allreduce:ring,allgather:direct"; a wish that does not serve the
-// collective at this rank count is passed over. kUnsupported if nothing serves it.
+// `wish`: HANSA_ALGORITHM, "ring" or "allreduce:ring,allgather:direct", where "ring|direct" is the better of
+// the two and "^ring|direct" any other; a wish that does not serve the collective at this rank count is
+// passed over. kUnsupported if nothing serves it.
 Result<const Algorithm*> choose(const Query& query, std::size_t bytes, bool direct, std::string_view wish);
 
 }  // namespace hansa

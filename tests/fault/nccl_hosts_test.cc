@@ -1,5 +1,9 @@
 // Processes that pose as hosts of their own: they share no memory, so all goes over the fabric; and a death
 // is told across it.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "nccl_processes.hpp"
 
 namespace hansa::test {
@@ -59,6 +63,50 @@ TEST(Hosts, NameTheOneThatDied) {
                        {"rank " + std::to_string(victim), "host" + std::to_string(victim), pid});
       EXPECT_LT(processes[rank].at - killed, 5) << "promised is one second";
     }
+  }
+}
+
+std::string free_place() {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(0, bind(fd, reinterpret_cast<sockaddr*>(&address), size));
+  EXPECT_EQ(0, getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size));
+  close(fd);
+  return "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+}
+
+// As public programs do with it: no process tells another anything, each gets the id by itself, and one
+// communicator is made after the other while those made before are in use.
+TEST(Hosts, MeetAtAFixedAddressAgainAndAgain) {
+  constexpr int kRanks = 2, kRounds = 3;
+  setenv("NCCL_COMM_ID", free_place().c_str(), 1);
+  setenv("HANSA_SECRET", "between us", 1);
+  Processes processes(kRanks, [](int rank, const ncclUniqueId&, Report& report, Processes::Shared&) {
+    ncclComm_t comms[kRounds] = {};
+    int values[kRounds];
+    ncclResult_t result = ncclSuccess;
+    for (int round = 0; round < kRounds && result == ncclSuccess; ++round) {
+      ncclUniqueId id;
+      if (result = ncclGetUniqueId(&id); result == ncclSuccess)
+        result = ncclCommInitRank(&comms[round], kRanks, id, (rank + round) % kRanks);
+      for (int i = 0; i <= round && result == ncclSuccess; ++i) {
+        values[i] = rank + 1;
+        result = ncclAllReduce(&values[i], &values[i], 1, ncclInt, ncclSum, comms[i], nullptr);
+        if (values[i] != 3) _exit(5);
+      }
+    }
+    report.note(result);
+    for (ncclComm_t comm : comms)
+      if (ncclCommDestroy(comm) != ncclSuccess) _exit(3);
+  });
+  unsetenv("NCCL_COMM_ID");
+  unsetenv("HANSA_SECRET");
+  for (int rank = 0; rank < kRanks; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclSuccess, {});
   }
 }
 

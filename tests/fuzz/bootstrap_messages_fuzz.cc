@@ -24,7 +24,7 @@ void try_as(BytesView bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const BytesView bytes = std::as_bytes(std::span(data + 1, size - 1));
-  switch (data[0] % 12) {
+  switch (data[0] % 13) {
     case 0:
       try_as<Registration>(bytes);
       break;
@@ -54,6 +54,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 9:
       try_as<Introduction>(bytes);
+      break;
+    case 10:
+      try_as<Admission>(bytes);
       break;
     default: {
       std::uint64_t sequence = 0;

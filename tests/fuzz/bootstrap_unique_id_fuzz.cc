@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 72) return 0;
   ByteReader reader(bytes);
   Invitation invitation;
+  invitation.meeting = std::to_integer<int>(bytes.back()) % 2 == 1;
   invitation.root = NetworkAddress::read(&reader);
   reader.copy(&invitation.communicator);
   reader.copy(&invitation.secret);

@@ -6,7 +6,7 @@ from source_tree import CODE_SUFFIXES, LIBRARY_FOLDERS, blank, files, finish, re
 HOME = "src/core/factory"
 # Where a whole process, or a thread, must share something below the core, and what.
 SHARED = {
-    "src/base/log.cc": "which rank a thread speaks for",
+    "src/base/log.cc": "which rank a thread speaks for; what is said once",
     "src/control/event_loop.cc": "the one control thread of a process",
     "src/device/host/host_memory.cc": "an allocation's number is never given twice",
     "transports/inproc/inproc.cc": "the ranks of a process find each other",

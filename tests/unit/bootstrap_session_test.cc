@@ -4,13 +4,16 @@
 
 #include <barrier>
 #include <cstring>
+#include <set>
 #include <thread>
 
+#include "bootstrap/network_address.hpp"
 #include "hansa/bootstrap.hpp"
 
 namespace hansa {
 namespace {
 
+using bootstrap::NetworkAddress;
 using std::chrono::milliseconds;
 
 SessionOptions options_on(int host, milliseconds timeout = milliseconds(20'000)) {
@@ -153,6 +156,124 @@ TEST(Session, AReunionWithoutItsHostEnds) {
         }
         EXPECT_TRUE(session.allgather({}).ok());
       });
+}
+
+// A port that was free a moment ago.
+std::string free_place() {
+  NetworkAddress address = bootstrap::choose_address("127.0.0.1").value();
+  (void)bootstrap::listen_tcp(&address, 0, 0).value();
+  return address.text();
+}
+
+SessionOptions at_meeting(const std::string& place, const std::string& secret = "word") {
+  SessionOptions options;
+  options.timeout = milliseconds(20'000);
+  options.meeting_point = place;
+  options.secret = secret;
+  return options;
+}
+
+Result<std::unique_ptr<Session>> join_at(const SessionOptions& options, Rank rank, Rank ranks) {
+  HANSA_ASSIGN_OR_RETURN(const UniqueId id, create_unique_id(options));
+  return join(id, rank, ranks, options);
+}
+
+// Each rank makes the id by itself and again for every round; ranks may be rounds apart, and what was made
+// before goes on working.
+TEST(MeetingPoint, HasOneRoundAfterTheOther) {
+  constexpr Rank kRanks = 3;
+  constexpr int kRounds = 4;
+  const SessionOptions options = at_meeting(free_place());
+  std::vector<std::unique_ptr<Session>> sessions[kRanks];
+  std::vector<std::thread> threads;
+  for (Rank rank = 0; rank < kRanks; ++rank) {
+    threads.emplace_back([&, rank] {
+      for (int round = 0; round < kRounds; ++round) {
+        auto session = join_at(options, (rank + round) % kRanks, kRanks);
+        ASSERT_TRUE(session.ok()) << session.status().c_str();
+        sessions[rank].push_back(std::move(session).value());
+      }
+      for (int round = kRounds; round-- > 0;) {
+        Session& session = *sessions[rank][static_cast<std::size_t>(round)];
+        const auto all = session.allgather(bytes_of(session.rank() + round, 5));
+        ASSERT_TRUE(all.ok()) << all.status().c_str();
+        for (Rank other = 0; other < kRanks; ++other)
+          EXPECT_EQ(bytes_of(other + round, 5), all.value()[static_cast<std::size_t>(other)]);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::set<std::uint64_t> numbers;
+  for (const auto& session : sessions[0]) numbers.insert(session->number());
+  EXPECT_EQ(static_cast<std::size_t>(kRounds), numbers.size());
+}
+
+TEST(MeetingPoint, GivesEveryProcessTheSameId) {
+  const auto id_of = [](const SessionOptions& options) { return create_unique_id(options).value(); };
+  EXPECT_EQ(id_of(at_meeting("127.0.0.1:9")), id_of(at_meeting("127.0.0.1:9")));
+  EXPECT_NE(id_of(at_meeting("127.0.0.1:9")), id_of(at_meeting("127.0.0.1:8")));
+  EXPECT_NE(id_of(at_meeting("127.0.0.1:9")), id_of(at_meeting("127.0.0.2:9")));
+  EXPECT_NE(id_of(at_meeting("127.0.0.1:9", "a")), id_of(at_meeting("127.0.0.1:9", "b")));
+  EXPECT_EQ(Code::kInvalidArgument, create_unique_id(at_meeting("nowhere")).status().code());
+  EXPECT_EQ(Code::kInvalidUsage,
+            create_unique_id(at_meeting("127.0.0.1:9", "@/no/such/file")).status().code());
+}
+
+TEST(MeetingPoint, LetsNobodyInWithAnotherSecret) {
+  const std::string place = free_place();
+  Status zero, one;
+  std::thread honest([&] {
+    SessionOptions options = at_meeting(place);
+    options.timeout = milliseconds(700);
+    zero = join_at(options, 0, 2).status();
+  });
+  std::thread stranger([&] {
+    SessionOptions options = at_meeting(place, "guessed");
+    options.timeout = milliseconds(500);
+    one = join_at(options, 1, 2).status();
+  });
+  honest.join();
+  stranger.join();
+  EXPECT_EQ(Code::kRemote, zero.code()) << zero.c_str();
+  EXPECT_NE(zero.message().find("1 of 2 ranks did not join"), std::string::npos) << zero.c_str();
+  EXPECT_EQ(Code::kRemote, one.code()) << one.c_str();
+  EXPECT_NE(one.message().find("with the same NCCL_COMM_ID and HANSA_SECRET?"), std::string::npos)
+      << one.c_str();
+  EXPECT_NE(one.message().find("it hung up"), std::string::npos) << one.c_str();
+}
+
+TEST(MeetingPoint, SaysWhyRankZeroCannotServe) {
+  // An address of documentation's, which is nobody's.
+  const Status elsewhere = join_at(at_meeting("192.0.2.1:4711"), 0, 2).status();
+  EXPECT_NE(elsewhere.message().find("rank 0 must run on the host"), std::string::npos) << elsewhere.c_str();
+  NetworkAddress address = bootstrap::choose_address("127.0.0.1").value();
+  const auto taken = bootstrap::listen_tcp(&address, 0, 0).value();
+  const Status busy = join_at(at_meeting(address.text()), 0, 2).status();
+  EXPECT_EQ(Code::kSystem, busy.code()) << busy.c_str();
+  EXPECT_NE(busy.message().find("no other program may use the port"), std::string::npos) << busy.c_str();
+  EXPECT_TRUE(join_at(at_meeting(address.text()), 0, 1).ok());  // alone there is nobody to meet
+}
+
+TEST(MeetingPoint, RefusesAnotherNumberOfRanksAndASecondRoundAtOnce) {
+  const std::string place = free_place();
+  std::atomic<bool> cancelled{false};
+  SessionOptions waiting = at_meeting(place);
+  waiting.cancelled = &cancelled;
+  Status zero;
+  std::thread first([&] { zero = join_at(waiting, 0, 3).status(); });
+  SessionOptions odd = at_meeting(place);
+  const Status one = join_at(odd, 1, 2).status();
+  EXPECT_EQ(Code::kInvalidUsage, one.code()) << one.c_str();
+  EXPECT_NE(one.message().find("all ranks must pass the same number"), std::string::npos) << one.c_str();
+  const Status second = join_at(at_meeting(place), 0, 3).status();
+  EXPECT_EQ(Code::kInvalidUsage, second.code()) << second.c_str();
+  EXPECT_NE(second.message().find("one after the other"), std::string::npos) << second.c_str();
+  cancelled = true;
+  first.join();
+  EXPECT_EQ(Code::kAborted, zero.code()) << zero.c_str();
+  // And so may one that asks.
+  waiting.cancelled = &cancelled;
+  EXPECT_EQ(Code::kAborted, join_at(waiting, 1, 2).status().code());
 }
 
 }  // namespace
