@@ -67,6 +67,8 @@ def logs(home):
     expect(len(texts) == 2 and all("communicator of 2 ranks ready" in text for text in texts), to_files, f"a file for each process: {texts}")
     expect(sum("INFO NCCL version 2.27.7+hansa" in text for text in texts) == 1, to_files, f"rank 0 says the version: {texts}")
     expect(all("NCCL_DEBUG set by environment to INFO" in text for text in texts), to_files, f"what is set is said: {texts}")
+    nowhere = run("demo", "--ranks", "2", NCCL_DEBUG="INFO", NCCL_DEBUG_FILE="/no/such/folder/log", HOME=home)
+    expect(nowhere.returncode == 0 and nowhere.stderr.count("ranks ready") == 2, nowhere, "must say on stderr what it cannot write to a file")
     quiet = run("demo", "--ranks", "2", NCCL_DEBUG="INFO", NCCL_DEBUG_SUBSYS="^INIT,ENV", HOME=home)
     expect(quiet.returncode == 0 and "ready" not in quiet.stderr and "set by" not in quiet.stderr, quiet, "must leave subsystems out")
 

@@ -97,6 +97,7 @@ TEST(MeetingPoint, IsAHostAndAPort) {
                           "[fd00::1:1", "[host]:1", "fd00::1:4711", "[fe80::1%eth0]:1", "a b:1", "[]:1"})
     EXPECT_EQ(bootstrap::parse_place(bad).status().code(), Code::kInvalidArgument) << bad;
   EXPECT_EQ(bootstrap::resolve({"127.0.0.7", 9}, 0).value().text(), "127.0.0.7:9");
+  EXPECT_EQ(bootstrap::resolve({"localhost", 9}, 4).value().text(), "127.0.0.1:9");
   EXPECT_EQ(bootstrap::resolve({"::1", 9}, 0).value().text(), "[::1]:9");
 }
 
