@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 HANSA, PAGE = sys.argv[1:3]
+DEMO = ("demo", "--ranks", "2", "--sizes", "8", "--iterations", "1")
 
 
 def run(*arguments, **variables):
@@ -54,10 +55,10 @@ def origins(home):
 
 
 def logs(home):
-    only = run("demo", "--ranks", "2", NCCL_DEBUG="VERSION", HANSA_NCCL_VERSION="22907", HANSA_TIMOUT="1", HOME=home)
+    only = run(*DEMO, NCCL_DEBUG="VERSION", HANSA_NCCL_VERSION="22907", HANSA_TIMOUT="1", HOME=home)
     lines = only.stderr.splitlines()
     expect(len(lines) == 1 and lines[0].startswith("NCCL version 2.29.7+hansa"), only, "must print the version and nothing else")
-    to_files = run("demo", "--ranks", "2", NCCL_DEBUG="INFO", NCCL_DEBUG_FILE=os.path.join(home, "log.%h.%p"), HOME=home)
+    to_files = run(*DEMO, NCCL_DEBUG="INFO", NCCL_DEBUG_FILE=os.path.join(home, "log.%h.%p"), HOME=home)
     expect(to_files.returncode == 0 and to_files.stderr == "", to_files, "must write to the files")
     texts = []
     for name in sorted(os.listdir(home)):
@@ -67,9 +68,9 @@ def logs(home):
     expect(len(texts) == 2 and all("communicator of 2 ranks ready" in text for text in texts), to_files, f"a file for each process: {texts}")
     expect(sum("INFO NCCL version 2.27.7+hansa" in text for text in texts) == 1, to_files, f"rank 0 says the version: {texts}")
     expect(all("NCCL_DEBUG set by environment to INFO" in text for text in texts), to_files, f"what is set is said: {texts}")
-    nowhere = run("demo", "--ranks", "2", NCCL_DEBUG="INFO", NCCL_DEBUG_FILE="/no/such/folder/log", HOME=home)
+    nowhere = run(*DEMO, NCCL_DEBUG="INFO", NCCL_DEBUG_FILE="/no/such/folder/log", HOME=home)
     expect(nowhere.returncode == 0 and nowhere.stderr.count("ranks ready") == 2, nowhere, "must say on stderr what it cannot write to a file")
-    quiet = run("demo", "--ranks", "2", NCCL_DEBUG="INFO", NCCL_DEBUG_SUBSYS="^INIT,ENV", HOME=home)
+    quiet = run(*DEMO, NCCL_DEBUG="INFO", NCCL_DEBUG_SUBSYS="^INIT,ENV", HOME=home)
     expect(quiet.returncode == 0 and "ready" not in quiet.stderr and "set by" not in quiet.stderr, quiet, "must leave subsystems out")
 
 

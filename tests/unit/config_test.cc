@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -184,6 +187,7 @@ TEST(Config, SlipsInOurNamesAreSaidWithTheNearestName) {
   const std::pair<const char*, const char*> slips[] = {{"HANSA_TIMOUT", "is HANSA_TIMEOUT meant?"},
                                                        {"HANSA_ALGORTIHM", "is HANSA_ALGORITHM meant?"},
                                                        {"HANSA_TRANSPORTS", "is HANSA_TRANSPORT meant?"},
+                                                       {"HANSA_COMM_ID", "is NCCL_COMM_ID meant?"},
                                                        {"HANSA_NOTHING_LIKE_IT", "`hansa config` lists"}};
   for (const auto& [name, words] : slips) {
     const Reading got = read({{name, "1"}});
@@ -302,6 +306,33 @@ TEST_F(ConfigFiles, WhatOthersCouldHaveWrittenIsLeftOut) {
   ASSERT_EQ(::mkfifo(at("other").c_str(), 0600), 0);  // must not be waited for
   EXPECT_FALSE(read_trusted_file(at("other"), 100).ok());
   EXPECT_FALSE(read_trusted_file(at(".nccl.conf"), 3).ok());
+}
+
+// Where root is not mapped (a container's user namespace), its files seem to be nobody's, and so does /etc.
+TEST_F(ConfigFiles, ThoseOfAnUnmappedRootAreTrusted) {
+  write("site", "HANSA_HOST_ID=site\n", 0644);
+  // Not GTEST_SKIP, which would count the whole program as skipped.
+  if (::geteuid() != 0 || ::chmod(folder_.c_str(), 0755) != 0) {
+    printf("not tried: only root can become someone else\n");
+    return;
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    if (::setgid(12345) != 0 || ::setuid(12345) != 0 || ::unshare(CLONE_NEWUSER) != 0) _exit(2);
+    ::prctl(PR_SET_DUMPABLE, 1);  // or /proc/self is still root's
+    const int map = ::open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    constexpr std::string_view kLine = "1000 12345 1";
+    if (map < 0 || ::write(map, kLine.data(), kLine.size()) != static_cast<ssize_t>(kLine.size())) _exit(2);
+    struct stat about {};
+    if (::stat(at("site").c_str(), &about) != 0 || about.st_uid == 0 || about.st_uid == ::geteuid()) _exit(2);
+    _exit(read_with({}).config.host_id == "site" ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == 2)
+    printf("not tried: no user namespace can be made here\n");
+  else
+    EXPECT_EQ(status, 0);
 }
 
 TEST_F(ConfigFiles, ASecretMayStandInAFileThatOnlyItsOwnerWrites) {
