@@ -1,5 +1,5 @@
 // Processes that pose as hosts of their own: they share no memory, so all goes over the fabric; and a death
-// is told across it.
+// is told across it. What NCCL's variables make of processes that share nothing but those.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -107,6 +107,26 @@ TEST(Hosts, MeetAtAFixedAddressAgainAndAgain) {
   for (int rank = 0; rank < kRanks; ++rank) {
     processes.expect_end(rank);
     processes.expect(rank, ncclSuccess, {});
+  }
+}
+
+// Whatever the program's config says.
+TEST(Environment, MakesCommunicatorsBlockOrNot) {
+  setenv("NCCL_COMM_BLOCKING", "0", 1);
+  Processes processes(2, [](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 1;
+    ncclComm_t comm = nullptr;
+    report.note(ncclCommInitRankConfig(&comm, 2, id, rank, &config));
+    ncclResult_t state = ncclInProgress;
+    while (state == ncclInProgress)
+      if (usleep(200) != 0 || ncclCommGetAsyncError(comm, &state) != ncclSuccess) _exit(4);
+    if (state != ncclSuccess || ncclCommDestroy(comm) != ncclSuccess) _exit(3);
+  });
+  unsetenv("NCCL_COMM_BLOCKING");
+  for (int rank = 0; rank < 2; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclInProgress, {});
   }
 }
 
