@@ -237,25 +237,27 @@ TEST(MeetingPoint, GivesEveryProcessTheSameId) {
 
 TEST(MeetingPoint, LetsNobodyInWithAnotherSecret) {
   const std::string place = free_place();
-  Status zero, one;
+  std::atomic<bool> cancelled{false};
+  Status zero;
   std::thread honest([&] {
     SessionOptions options = at_meeting(place);
-    options.timeout = milliseconds(700);
+    options.cancelled = &cancelled;
     zero = join_at(options, 0, 2).status();
   });
-  std::thread stranger([&] {
-    SessionOptions options = at_meeting(place, "guessed");
-    options.timeout = milliseconds(500);
-    one = join_at(options, 1, 2).status();
-  });
+  SessionOptions guess = at_meeting(place, "guessed");
+  guess.timeout = milliseconds(300);
+  bool met = false;
+  for (int tries = 0; tries < 60 && !met; ++tries) {  // rank 0 may not be there yet
+    const Status one = join_at(guess, 1, 2).status();
+    EXPECT_EQ(Code::kRemote, one.code()) << one.c_str();
+    EXPECT_NE(one.message().find("with the same NCCL_COMM_ID and HANSA_SECRET?"), std::string::npos)
+        << one.c_str();
+    met = one.message().find("it hung up") != std::string::npos;
+  }
+  EXPECT_TRUE(met);
+  cancelled = true;
   honest.join();
-  stranger.join();
-  EXPECT_EQ(Code::kRemote, zero.code()) << zero.c_str();
-  EXPECT_NE(zero.message().find("1 of 2 ranks did not join"), std::string::npos) << zero.c_str();
-  EXPECT_EQ(Code::kRemote, one.code()) << one.c_str();
-  EXPECT_NE(one.message().find("with the same NCCL_COMM_ID and HANSA_SECRET?"), std::string::npos)
-      << one.c_str();
-  EXPECT_NE(one.message().find("it hung up"), std::string::npos) << one.c_str();
+  EXPECT_EQ(Code::kAborted, zero.code()) << zero.c_str();
 }
 
 TEST(MeetingPoint, SaysWhyRankZeroCannotServe) {
