@@ -211,7 +211,7 @@ Result<UniqueId> create_unique_id(const SessionOptions& options) {
 
 void discard_unique_id(const UniqueId& id) {
   const auto invitation = bootstrap::parse_unique_id(id);
-  if (!invitation.ok()) return;
+  if (!invitation.ok() || invitation.value().meeting) return;
   auto loop = EventLoop::of_this_process();
   if (!loop.ok()) return;
   loop.value()->post(
