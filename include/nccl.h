@@ -385,6 +385,9 @@ typedef struct ncclEncryptionConfig_v23200 {
         NCCL_CONFIG_UNDEF_PTR                                                                     \
   }
 
+/* A setting of the library; never freed. */
+typedef struct ncclParamHandle* ncclParamHandle_t;
+
 /* The layouts are the contract with programs compiled elsewhere. */
 #if UINTPTR_MAX == 0xffffffffffffffff
 #if NCCL_VERSION_CODE >= 23203
@@ -422,7 +425,8 @@ typedef char hansaCheckNcclEnumLayout
 
 /* ---- Library ---- */
 
-/* The version of NCCL whose interface this library offers, as NCCL_VERSION_CODE. */
+/* The version of NCCL whose interface this library offers, as NCCL_VERSION_CODE: 22707, or
+ * HANSA_NCCL_VERSION. */
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclGetVersion, (int* version));
 
 /* What a result means in general. Never NULL; the text is static. */
@@ -641,6 +645,31 @@ HANSA_NCCL_FUNCTION(ncclResult_t, ncclGroupStart, (void));
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclGroupEnd, (void));
 /* Ends the group without running it and estimates how long it would have taken. */
 HANSA_NCCL_FUNCTION(ncclResult_t, ncclGroupSimulateEnd, (ncclSimInfo_t * simInfo));
+
+/* ---- Settings: the environment variables of docs/environment.md, by name. From any thread. ---- */
+
+/* The setting of that name; ncclInvalidArgument where there is none. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamBind, (ncclParamHandle_t * out, const char* key));
+/* Its value as a number; ncclInvalidUsage where it is none, or does not fit. A switch is 0 or 1. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetI8, (ncclParamHandle_t h, int8_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetI16, (ncclParamHandle_t h, int16_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetI32, (ncclParamHandle_t h, int32_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetI64, (ncclParamHandle_t h, int64_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetU8, (ncclParamHandle_t h, uint8_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetU16, (ncclParamHandle_t h, uint16_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetU32, (ncclParamHandle_t h, uint32_t* out));
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetU64, (ncclParamHandle_t h, uint64_t* out));
+/* Its value as text, empty where it is unset; valid until this thread asks again. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetStr, (ncclParamHandle_t h, const char** out));
+/* The text, without its end, into `out`; *len is how long it is. ncclInvalidUsage where maxLen is less. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGet, (ncclParamHandle_t h, void* out, int maxLen, int* len));
+/* Bind and GetStr in one; *valueLen is the text's length. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetParameter,
+                    (const char* key, const char** value, int* valueLen));
+/* The names of all; the table is the library's and stays. */
+HANSA_NCCL_FUNCTION(ncclResult_t, ncclParamGetAllParameterKeys, (const char*** table, int* tableLen));
+/* All names and values to stdout, one a line. */
+HANSA_NCCL_FUNCTION(void, ncclParamDumpAll, (void));
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 
+#include "base/config.hpp"
 #include "capi/translate.hpp"
 #include "capi/twin.hpp"
 #include "core/factory.hpp"
@@ -17,7 +18,7 @@ using namespace hansa;  // NOLINT: this file is nothing but the library seen fro
 
 ncclResult_t pncclGetVersion(int* version) {
   if (version == nullptr) return report(null_argument("version"));
-  *version = NCCL_VERSION_CODE;
+  *version = config().nccl_version;
   return ncclSuccess;
 }
 TWIN(GetVersion);

@@ -50,4 +50,9 @@ std::string& last_error() {
   return text;
 }
 
+std::string& last_setting() {
+  thread_local std::string text;
+  return text;
+}
+
 }  // namespace hansa

@@ -26,5 +26,6 @@ int next_operator();
 // The calling thread's.
 Group& group();
 std::string& last_error();
+std::string& last_setting();  // of ncclParamGetStr and its kin
 
 }  // namespace hansa
