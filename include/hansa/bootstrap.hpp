@@ -72,6 +72,8 @@ class Session {
   // This rank is done; its end from now on is no failure to others. Does not block. No callback comes
   // afterwards.
   virtual void leave() = 0;
+  // Why it has failed; ok while it has not.
+  virtual Status failure() const = 0;
   // An id under which some of these ranks meet again, also after this session has failed, without a word
   // between them before: all who name the same `host` and `occasion` get the same one. It is served by rank
   // `host` from its own call on, so the others join() with root_may_be_late. Every occasion is good once.

@@ -9,7 +9,7 @@
 namespace hansa::bootstrap {
 namespace {
 
-constexpr std::chrono::milliseconds kTellLateComers{60'000};
+constexpr std::chrono::milliseconds kTellLateComers{60'000}, kLastWords{1000};
 
 struct RootsOfProcess {
   std::set<std::shared_ptr<Root>> roots;
@@ -18,8 +18,9 @@ struct RootsOfProcess {
 }  // namespace
 
 void Root::serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
-                 const Process& self) {
+                 const Process& self, bool again) {
   std::shared_ptr<Root> root(new Root(loop, std::move(gate), self));
+  root->again_ = again;
   const Key key = invitation.key();
   root->door_ = door_of(key, "root", "");
   root->gate_->open_door(root->door_, key, root);
@@ -202,8 +203,9 @@ void Root::fail(const Status& why) {
 void Root::tell(Host& host, const Status& why) { host.link->send(Message::kFail, Failure{why}.encode()); }
 
 void Root::retire() {
-  loop_.after(kTellLateComers, [self = shared_from_this()] {
-    self->gate_->close_door(self->door_);
+  if (again_) gate_->close_door(door_);  // the same ranks may try again
+  loop_.after(again_ ? kLastWords : kTellLateComers, [self = shared_from_this()] {
+    if (!self->again_) self->gate_->close_door(self->door_);
     self->loop_.local<RootsOfProcess>().roots.erase(self);
   });
 }

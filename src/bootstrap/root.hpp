@@ -14,9 +14,10 @@ namespace hansa::bootstrap {
 
 class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from_this<Root> {
  public:
-  // Serves `invitation` at `gate` until complete or failed, and tells late comers so for a minute longer.
+  // Serves `invitation` at `gate` until complete or failed, and tells late comers so for a minute longer; or,
+  // if it may be served `again`, lets them wait for that.
   static void serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
-                    const Process& self);
+                    const Process& self, bool again = false);
 
   // Stops serving the communicator with this key, if that is done here and nobody has come.
   static void discard(control::EventLoop& loop, const Key& key);
@@ -56,7 +57,7 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   Rank ranks_ = 0;  // as the first entry said; 0: none yet
   Process first_;   // who said so
   std::uint32_t connections_ = 0;
-  bool assigned_ = false;
+  bool assigned_ = false, again_ = false;
   Status over_;  // failed, or complete: what late comers are told
 };
 

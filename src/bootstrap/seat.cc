@@ -264,9 +264,14 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
 void Seat::give_up(const Status& mine, const Status& others) {
   loop_.run([&] {
     if (link_) link_->send(Message::kFail, Failure{others}.encode());
-    watcher_ = {};  // the caller hears it from the call
+    if (!joined()) watcher_ = {};  // the caller hears it from the call
     fail(mine);
   });
+}
+
+bool Seat::joined() {
+  std::lock_guard lock(mutex_);
+  return received_ > 0;
 }
 
 Status Seat::wait_until_joined() {
@@ -283,10 +288,12 @@ Result<Seat::Table> Seat::exchange(BytesView mine) {
   loop_.post([self = shared_from_this(), message = encode_contributions(sequence, {{self_.rank, mine}})] {
     if (self->link_) self->link_->send(Message::kGather, message);
   });
-  HANSA_RETURN_IF_ERROR(wait_for_all(
-      sequence, [this, sequence] { return !failed_.ok() || received_ > sequence || !gone_.empty(); }));
+  const Status waited = wait_for_all(
+      sequence, [this, sequence] { return !failed_.ok() || received_ > sequence || !gone_.empty(); });
   std::lock_guard lock(mutex_);
-  if (received_ > sequence) return std::move(table_);
+  if (received_ > sequence)
+    return std::move(table_);  // what came before a failure counts: others have it, too
+  HANSA_RETURN_IF_ERROR(waited);
   return Status(Code::kRemote,
                 fmt::format("{} left the communicator while others still exchange", ranks_text(gone_)));
 }
@@ -342,6 +349,11 @@ std::vector<Member> Seat::members() {
   return members_;
 }
 
+Status Seat::failure() {
+  std::lock_guard lock(mutex_);
+  return failed_;
+}
+
 NetworkAddress Seat::gate_of(Rank rank) {
   std::lock_guard lock(mutex_);
   return gates_[static_cast<std::size_t>(rank)];
@@ -349,7 +361,7 @@ NetworkAddress Seat::gate_of(Rank rank) {
 
 void Seat::host_reunion(const Invitation& invitation) {
   loop_.run([&] {
-    if (setup_.tree_gate) Root::serve(loop_, setup_.tree_gate, invitation, self_);
+    if (setup_.tree_gate) Root::serve(loop_, setup_.tree_gate, invitation, self_, true);
   });
 }
 

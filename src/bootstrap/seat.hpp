@@ -27,6 +27,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void raise(const Status& reason);
   void leave();
   std::vector<Member> members();
+  Status failure();
   // Once joined: where the rank's process can be found should this communicator fail.
   NetworkAddress gate_of(Rank rank);
   // Serves a further communicator at this process's gate, which gate_of() tells the others.
@@ -57,6 +58,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Outcome wait(std::chrono::milliseconds timeout, Ready ready);
   template <class Ready>
   Status wait_for_all(std::uint64_t sequence, Ready ready);
+  bool joined();
   void give_up(const Status& mine, const Status& others);
 
   control::EventLoop& loop_;

@@ -78,6 +78,11 @@ class SeatedSession final : public Session {
     return traffic;
   }
 
+  Status failure() const override {
+    HANSA_RETURN_IF_ERROR(usable());
+    return seat_->failure();
+  }
+
   Result<UniqueId> reunion(Rank host, BytesView occasion) override {
     HANSA_RETURN_IF_ERROR(usable());
     bootstrap::Invitation invitation;

@@ -166,7 +166,7 @@ ncclResult_t pncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* asyncError) {
   const bool working = state == State::kConnecting || !found.nursery().empty() ||
                        (found.pending.load() > 0 && (!found.blocking() || state == State::kRevoked));
   // Who has revoked has what it wanted.
-  Status failure = state == State::kRevoked ? Status() : found.failure();
+  Status failure = found.revoked_in_order() ? Status() : found.failure();
   if (failure.ok() && !working) failure = found.nursery().failure();
   *asyncError = to_result(failure.code());
   if (*asyncError == ncclSuccess && working) *asyncError = ncclInProgress;

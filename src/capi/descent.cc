@@ -75,7 +75,7 @@ Result<Wish> grow_wish(Communicator& parent, int ranks, const ncclUniqueId* id, 
   if (id != nullptr) {
     wish.id.emplace();
     std::memcpy(wish.id->data(), id->internal, wish.id->size());
-    parent.forget_invitation();
+    parent.take_invitation(*wish.id);
   }
   return Wish(std::move(wish));
 }

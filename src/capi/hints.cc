@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "capi/births.hpp"
 #include "capi/twin.hpp"
@@ -34,6 +35,11 @@ ncclResult_t pncclCommInitRankScalable(ncclComm_t* newcomm, int nranks, int myra
   if (nId < 1 || nId > nranks)
     return report_in_group(
         Status(Code::kInvalidArgument, fmt::format("nId is {}: must be in 1..nranks", nId)));
+  for (int i = 1; i < nId; ++i) {
+    UniqueId spare;
+    std::memcpy(spare.data(), commIds[i].internal, spare.size());
+    discard_unique_id(spare);
+  }
   // Leaders of hosts, not ranks, come to the root, and then make a tree: one serves all.
   return pncclCommInitRankConfig(newcomm, nranks, commIds[0], myrank, config);
 }

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "capi/translate.hpp"
 #include "capi/twin.hpp"
@@ -17,7 +19,7 @@ Status show(ncclComm_t comm, void* buffer, std::size_t bytes, ncclWindow_t* win)
     return Status(Code::kInvalidArgument, "a window needs a buffer of at least one byte");
   Communicator* const owner = communicator.get();
   const auto act = [owner, buffer, bytes, win, ticket = owner->announce()] {
-    const auto window = owner->show(buffer, bytes, ticket);
+    const auto window = owner->show(buffer, bytes, *ticket);
     if (window.ok()) *win = reinterpret_cast<ncclWindow_t>(const_cast<Window*>(window.value()));
     return window.status();
   };
@@ -31,11 +33,12 @@ Result<const Window*> window_of(const Communicator& communicator, ncclWindow_t w
                 "deregistered, or another's");
 }
 
-Status submit_one_sided(OneSidedCall call, unsigned flags, ncclComm_t comm, cudaStream_t stream) {
+Status submit_one_sided(std::span<const OneSidedCall> calls, unsigned flags, ncclComm_t comm,
+                        cudaStream_t stream) {
   HANSA_ASSIGN_OR_RETURN(CommunicatorLease communicator, usable(comm));
   if (flags != 0) return Status(Code::kInvalidArgument, fmt::format("flags is {}: must be 0", flags));
   HANSA_ASSIGN_OR_RETURN(Group::StreamLease lease, to_stream(stream));
-  return group().submit(std::move(communicator), std::move(lease), call);
+  return group().submit(std::move(communicator), std::move(lease), calls);
 }
 
 Status put(const void* from, std::size_t count, ncclDataType_t datatype, ncclWindow_t win, unsigned flags,
@@ -47,31 +50,23 @@ Status put(const void* from, std::size_t count, ncclDataType_t datatype, ncclWin
   call.kind = OneSidedCall::Kind::kPut;
   call.input = {static_cast<const std::byte*>(from),
                 count > kMost / size_of(type) ? kMost : count * size_of(type)};
-  return submit_one_sided(call, flags, comm, stream);
+  return submit_one_sided({&call, 1}, flags, comm, stream);
 }
 
-// All of them or none: a bad description must not leave half of a wait behind.
 Status wait(int n, const ncclWaitSignalDesc_t* list, ncclComm_t comm, cudaStream_t stream) {
-  HANSA_ASSIGN_OR_RETURN(const CommunicatorLease communicator, usable(comm));
   if (n < 0 || (n > 0 && list == nullptr))
     return Status(Code::kInvalidArgument, fmt::format("{} descriptions of signals at NULL", n));
-  const auto call_of = [](const ncclWaitSignalDesc_t& one) {
-    return OneSidedCall{.kind = OneSidedCall::Kind::kWait,
-                        .peer = one.peer,
-                        .signal = one.sigIdx,
-                        .context = one.ctx,
-                        .times = static_cast<std::uint64_t>(one.opCnt)};
-  };
-  for (int i = 0; i < n; ++i) {
-    if (list[i].opCnt < 0)
-      return Status(Code::kInvalidArgument, fmt::format("opCnt is {}: must be at least 0", list[i].opCnt));
-    HANSA_RETURN_IF_ERROR(communicator->check(call_of(list[i])));
+  std::vector<OneSidedCall> calls;
+  for (const ncclWaitSignalDesc_t& one : std::span(list, static_cast<std::size_t>(n))) {
+    if (one.opCnt < 0)
+      return Status(Code::kInvalidArgument, fmt::format("opCnt is {}: must be at least 0", one.opCnt));
+    calls.push_back({.kind = OneSidedCall::Kind::kWait,
+                     .peer = one.peer,
+                     .signal = one.sigIdx,
+                     .context = one.ctx,
+                     .times = static_cast<std::uint64_t>(one.opCnt)});
   }
-  group().start();
-  for (int i = 0; i < n; ++i)
-    if (const Status status = submit_one_sided(call_of(list[i]), 0, comm, stream); !status.ok())
-      group().fail(status);
-  return group().end();
+  return submit_one_sided(calls, 0, comm, stream);
 }
 
 }  // namespace
@@ -119,7 +114,7 @@ TWIN(PutSignal);
 ncclResult_t pncclSignal(int peer, int sigIdx, int ctx, unsigned int flags, ncclComm_t comm,
                          cudaStream_t stream) {
   const OneSidedCall call{.peer = peer, .signal = sigIdx, .context = ctx};
-  return guarded([&] { return report_in_group(submit_one_sided(call, flags, comm, stream)); });
+  return guarded([&] { return report_in_group(submit_one_sided({&call, 1}, flags, comm, stream)); });
 }
 TWIN(Signal);
 

@@ -50,6 +50,7 @@ struct FileOfProcess {
   std::int32_t pid = 0;
   std::int32_t fd = -1;
   std::uint64_t device = 0, inode = 0;
+  std::uint64_t name = 0;  // a hash: hosts count alike, so the file's name must be one that no other has
 };
 Result<FileOfProcess> file_of_this_process(int fd);
 

@@ -23,8 +23,11 @@ Communicator::~Communicator() {
   if (shared_.load(std::memory_order_acquire)) progress().forget(*this);
   cancelled_.store(true, std::memory_order_release);
   if (connector_.joinable()) connector_.join();
-  if (ticket_) give_up_place();
+  ticket_.reset();  // before the parent goes
+  if (invitation_) discard_unique_id(*invitation_);
   if (one_sided_ && failed_.load(std::memory_order_acquire)) one_sided_->abandon();
+  if (one_sided_ && connections_)
+    connections_->quiesce();  // late puts would hit what the program makes of the memory
   if (session_) session_->leave();
 }
 
@@ -39,22 +42,24 @@ Status Communicator::failure() const {
   return failure_;
 }
 
-void Communicator::fail(const Status& reason) {
+bool Communicator::fail(const Status& reason) {
   const std::scoped_lock lock(failure_mutex_);
-  if (failed_.load(std::memory_order_relaxed)) return;
+  if (failed_.load(std::memory_order_relaxed)) return false;
   failure_ = reason;
   failed_.store(true, std::memory_order_release);
   cancelled_.store(true, std::memory_order_release);
   state_.store(State::kFailed, std::memory_order_release);
+  return true;
 }
 
 void Communicator::raise(const Status& reason) {
-  fail(reason);
+  (void)fail(reason);
   if (Session* session = joined_.load(std::memory_order_acquire)) session->raise(reason);
 }
 
 void Communicator::revoke() {
-  fail(Status(Code::kInvalidUsage, "this rank has called ncclCommRevoke"));
+  if (fail(Status(Code::kInvalidUsage, "this rank has called ncclCommRevoke")))
+    revoked_in_order_.store(true, std::memory_order_release);
   state_.store(State::kRevoked, std::memory_order_release);
   if (Session* session = joined_.load(std::memory_order_acquire))
     session->raise(Status(Code::kRemote, fmt::format("rank {} called ncclCommRevoke", options_.rank)));
@@ -142,8 +147,11 @@ bool Communicator::move_leftovers() {
 // Puts and signals first, then all waits; true when all is over.
 Result<bool> Communicator::advance_one_sided(Operation& operation, bool& any) {
   while (operation.next < operation.one_sided.size()) {
-    HANSA_ASSIGN_OR_RETURN(
-        const bool over, one_sided_->advance(operation.one_sided[operation.next], operation.bytes_done, any));
+    const OneSidedCall& call = operation.one_sided[operation.next];
+    if (call.kind != OneSidedCall::Kind::kWait && left_ &&
+        left_[static_cast<std::size_t>(call.peer)].load(std::memory_order_acquire))
+      return Status(Code::kRemote, fmt::format("rank {} has left the communicator", call.peer));
+    HANSA_ASSIGN_OR_RETURN(const bool over, one_sided_->advance(call, operation.bytes_done, any));
     if (!over) return false;
     ++operation.next;
     operation.bytes_done = 0;

@@ -82,8 +82,8 @@ class Communicator {
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   // The first failure; ok while there is none.
   Status failure() const;
-  // Ends everything that is pending, now and later, with this reason, unless there is one already.
-  void fail(const Status& reason);
+  // Ends everything that is pending, now and later, with this reason; false if there is one already.
+  bool fail(const Status& reason);
   // Tells the other ranks as well.
   void raise(const Status& reason);
   // Ends everything that is pending, here and on the other ranks; only managing it is left.
@@ -117,13 +117,18 @@ class Communicator {
 
   // An id for ranks that are to join a grown child; one at a time, until that is called for.
   Result<UniqueId> invite();
-  void forget_invitation() noexcept { invited_ = false; }
+  // It was used for this.
+  void take_invitation(const UniqueId& id);
+  // Whether it comes from that one, and is not connected yet.
+  bool descends_from(const Communicator& parent) const noexcept { return origin_.parent.get() == &parent; }
+  // revoke() has ended it, not a failure before.
+  bool revoked_in_order() const noexcept { return revoked_in_order_.load(std::memory_order_acquire); }
 
   // Collective: shows memory to all ranks, until hide() or the communicator's end. Null where some rank
-  // cannot reach another's. `ticket` is of announce(), which is called when the program makes the call.
-  // Blocks.
-  Result<const Window*> show(void* buffer, std::size_t bytes, std::uint64_t ticket);
-  std::uint64_t announce() { return descent_.enter(); }
+  // cannot reach another's. `ticket` is of announce(), which is called when the program makes the call. Waits
+  // for what was issued before, and blocks.
+  Result<const Window*> show(void* buffer, std::size_t bytes, Descent::Ticket& ticket);
+  std::shared_ptr<Descent::Ticket> announce() { return std::make_shared<Descent::Ticket>(descent_); }
   // One that is shown, by its address, or null.
   const Window* window(const void* handle) const;
   Status hide(const void* handle);
@@ -148,7 +153,6 @@ class Communicator {
   Status come_to_be();
   Status meet();
   Status find_place();
-  void give_up_place();
   void end_birth(const Status& status);
   SessionOptions session_options() const;
   Status connect_peers();
@@ -181,10 +185,12 @@ class Communicator {
   std::chrono::steady_clock::time_point stuck_since_{};  // with a rank that has left; epoch: not stuck
 
   Origin origin_;
-  std::optional<std::uint64_t> ticket_;  // for the parent's descent, while it may be needed
-  Descent descent_;                      // of this communicator's children
+  std::optional<Descent::Ticket> ticket_;  // for the parent's descent, while it may be needed
+  std::string occasion_;                   // to be remembered there
+  Descent descent_;                        // of this communicator's children
   Nursery nursery_;
-  std::atomic<bool> invited_{false};
+  std::optional<UniqueId> invitation_;  // for ranks to be, not used yet
+  std::atomic<bool> revoked_in_order_{false};
   bool root_may_be_late_ = false;  // of the session to join
 
   std::unique_ptr<Session> session_;

@@ -20,7 +20,7 @@ void Communicator::connect_in_background() try {
   if (origin_.parent) origin_.parent->nursery_.expect(*this);
   connector_ = std::thread([this] {
     const Status status = come_to_be();
-    if (!status.ok()) fail(status);
+    if (!status.ok()) (void)fail(status);
     if (origin_.parent) end_birth(status);
   });
 } catch (const std::system_error&) {
@@ -30,7 +30,7 @@ void Communicator::connect_in_background() try {
 
 // The last that the connecting thread does: what it gives away may end as soon as it is given.
 void Communicator::end_birth(const Status& status) {
-  if (ticket_) give_up_place();
+  ticket_.reset();
   Origin origin = std::move(origin_);
   std::unique_ptr<Communicator> kept;
   if (!status.ok() || absent()) kept = origin.recall();
@@ -38,8 +38,12 @@ void Communicator::end_birth(const Status& status) {
 }
 
 Status Communicator::connect() {
+  // In the nursery, too, so that who aborts the parent ends this.
+  if (origin_.parent) origin_.parent->nursery_.expect(*this);
   const Status status = come_to_be();
-  if (!ticket_) origin_ = {};
+  ticket_.reset();
+  if (origin_.parent) origin_.parent->nursery_.ended(*this, Status(), nullptr);
+  origin_ = {};
   return status;
 }
 
@@ -82,8 +86,10 @@ Status Communicator::meet() {
     session.root_may_be_late = root_may_be_late_;
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
+    if (!occasion_.empty()) origin_.parent->descent_.remember(occasion_);
+    ticket_.reset();
     left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
-    session_->watch({[this](const Status& reason) { fail(reason); },
+    session_->watch({[this](const Status& reason) { (void)fail(reason); },
                      [this](Rank rank) {
                        left_[static_cast<std::size_t>(rank)].store(true, std::memory_order_release);
                        any_left_.store(true, std::memory_order_release);
@@ -110,51 +116,38 @@ SessionOptions Communicator::session_options() const {
 }
 
 void Communicator::descend_from(Origin origin) {
-  ticket_ = origin.parent->descent_.enter();
+  ticket_.emplace(origin.parent->descent_);
   origin_ = std::move(origin);
 }
 
+// Its turn in the parent's descent lasts until its ranks have met, so that the next child's is another
+// occasion.
 Status Communicator::find_place() {
-  Descent& descent = origin_.parent->descent_;
-  if (!descent.await(*ticket_, cancelled_))
+  if (!ticket_->await(cancelled_))
     return Status(Code::kAborted, "given up: this rank's communicator was aborted meanwhile");
-  const auto place = descent.place(origin_.parent->session_.get(), origin_.wish, session_options());
-  descent.leave();
-  ticket_.reset();
+  const auto place =
+      origin_.parent->descent_.place(origin_.parent->session_.get(), origin_.wish, session_options());
   HANSA_RETURN_IF_ERROR(place.status());
   options_.id = place.value().id;
   options_.rank = place.value().rank;
   options_.ranks = std::max(place.value().ranks, 1);
   root_may_be_late_ = place.value().root_may_be_late;
+  occasion_ = place.value().occasion;
   return {};
 }
 
-// Its turn in the parent's descent must pass all the same.
-void Communicator::give_up_place() {
-  const std::atomic<bool> never{false};
-  (void)origin_.parent->descent_.await(*ticket_, never);
-  origin_.parent->descent_.leave();
-  ticket_.reset();
-}
-
-Result<const Window*> Communicator::show(void* buffer, std::size_t bytes, std::uint64_t ticket) {
+Result<const Window*> Communicator::show(void* buffer, std::size_t bytes, Descent::Ticket& ticket) {
   // The endpoints are used by one thread at a time: not while the progress thread has operations.
   progress().drain(*this);
-  const std::atomic<bool> never{false};
-  (void)descent_.await(ticket, never);
-  const auto show_now = [&]() -> Result<std::unique_ptr<Window>> {
-    HANSA_RETURN_IF_ERROR(failure());
-    if (!one_sided_) {
-      const auto endpoints = connections_ ? connections_->endpoints() : std::span<Endpoint* const>();
-      one_sided_ = std::make_unique<OneSided>(options_.rank, options_.ranks, host_memory(), endpoints);
-    }
-    return one_sided_->show(session_.get(), buffer, bytes, turn_);
-  };
-  auto window = show_now();
-  descent_.leave();
-  HANSA_RETURN_IF_ERROR(window.status());
-  if (!window.value()) return static_cast<const Window*>(nullptr);
-  windows_.push_back(std::move(window).value());
+  if (!ticket.await(cancelled_)) return failure();
+  HANSA_RETURN_IF_ERROR(failure());
+  if (!one_sided_) {
+    const auto endpoints = connections_ ? connections_->endpoints() : std::span<Endpoint* const>();
+    one_sided_ = std::make_unique<OneSided>(options_.rank, options_.ranks, host_memory(), endpoints);
+  }
+  HANSA_ASSIGN_OR_RETURN(auto window, one_sided_->show(session_.get(), buffer, bytes, turn_));
+  if (!window) return static_cast<const Window*>(nullptr);
+  windows_.push_back(std::move(window));
   return windows_.back().get();
 }
 
@@ -176,12 +169,16 @@ Status Communicator::hide(const void* handle) {
 }
 
 Result<UniqueId> Communicator::invite() {
-  if (invited_.exchange(true))
+  if (invitation_)
     return Status(Code::kInvalidUsage,
                   "the last unique id of this communicator was not used yet: ncclCommGrow comes first");
-  auto id = create_unique_id(session_options());
-  if (!id.ok()) invited_ = false;
+  HANSA_ASSIGN_OR_RETURN(const UniqueId id, create_unique_id(session_options()));
+  invitation_ = id;
   return id;
+}
+
+void Communicator::take_invitation(const UniqueId& id) {
+  if (invitation_ == id) invitation_.reset();
 }
 
 bool Communicator::several_hosts() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -77,9 +78,15 @@ void Group::fail(const Status& status) {
   if (open() && failure_.ok()) failure_ = status;
 }
 
+bool Group::concerns(const Joint& joint, const Communicator& communicator) noexcept {
+  return joint.communicator.get() == &communicator || joint.communicator->descends_from(communicator);
+}
+
 bool Group::uses(const Communicator& communicator) const noexcept {
   return std::any_of(entries_.begin(), entries_.end(),
-                     [&](const Entry& entry) { return entry.communicator.get() == &communicator; });
+                     [&](const Entry& entry) { return entry.communicator.get() == &communicator; }) ||
+         std::any_of(joints_.begin(), joints_.end(),
+                     [&](const Joint& joint) { return concerns(joint, communicator); });
 }
 
 bool Group::uses(const HostStream& stream) const noexcept {
@@ -91,6 +98,16 @@ bool Group::uses(const HostStream& stream) const noexcept {
 
 void Group::drop(const Communicator& communicator) {
   std::erase_if(entries_, [&](const Entry& entry) { return entry.communicator.get() == &communicator; });
+  std::vector<Joint> dropped;
+  for (auto joint = joints_.begin(); joint != joints_.end();) {
+    if (concerns(*joint, communicator)) {
+      dropped.push_back(std::move(*joint));
+      joint = joints_.erase(joint);
+    } else {
+      ++joint;
+    }
+  }
+  undo_all(std::move(dropped));
 }
 
 Status Group::run_now(Communicator& communicator, const Request& request) {
@@ -143,13 +160,15 @@ Status Group::submit(Lease communicator, StreamLease stream, const PointToPoint&
   return open() ? Status() : run(std::exchange(entries_, {}));
 }
 
-Status Group::submit(Lease communicator, StreamLease stream, const OneSidedCall& call) {
-  HANSA_RETURN_IF_ERROR(communicator->check(call));
+Status Group::submit(Lease communicator, StreamLease stream, std::span<const OneSidedCall> calls) {
+  for (const OneSidedCall& call : calls) HANSA_RETURN_IF_ERROR(communicator->check(call));
+  if (calls.empty()) return {};
   gather(std::move(communicator), std::move(stream), Operation::Kind::kOneSided, [&](Operation& operation) {
     // Waits last: what they wait for may be answered by what this group puts.
-    auto& calls = operation.one_sided;
+    auto& all = operation.one_sided;
     const auto is_wait = [](const OneSidedCall& one) { return one.kind == OneSidedCall::Kind::kWait; };
-    calls.insert(is_wait(call) ? calls.end() : std::find_if(calls.begin(), calls.end(), is_wait), call);
+    all.insert(is_wait(calls.front()) ? all.end() : std::find_if(all.begin(), all.end(), is_wait),
+               calls.begin(), calls.end());
   });
   return open() ? Status() : run(std::exchange(entries_, {}));
 }
@@ -246,7 +265,11 @@ Status Group::run_together(std::vector<Joint> joints) {
       line->push_back(&joint);
   }
   const auto run_line = [](const std::vector<Joint*>& line) {
-    for (Joint* joint : line) joint->result = joint->act();
+    for (Joint* joint : line) try {
+        joint->result = joint->act();
+      } catch (const std::bad_alloc&) {
+        joint->result = Status(Code::kSystem, "out of memory");
+      }
   };
   std::vector<std::thread> threads;
   threads.reserve(lines.size());
@@ -269,7 +292,8 @@ Status Group::run_together(std::vector<Joint> joints) {
           Status(Code::kSystem, std::string("a thread cannot be started: ") + error.what() +
                                     "; RLIMIT_NPROC or the pids cgroup may be too low");
       // Those on their way would wait for this one.
-      for (std::size_t j = 0; j < i; ++j) lines[j].front()->communicator->raise(stuck);
+      for (std::size_t j = 0; j < i; ++j)
+        if (lines[j].front()->act) lines[j].front()->communicator->raise(stuck);
     }
   }
   for (std::thread& thread : threads) thread.join();
@@ -278,17 +302,20 @@ Status Group::run_together(std::vector<Joint> joints) {
     const bool absent = joint.act && joint.communicator->absent();
     if (joint.result.ok() && !absent) continue;
     if (failure.ok()) failure = joint.result;
-    joint.communicator = Lease();
-    joint.undo();
+    undo(joint);
   }
   return failure.ok() ? pending : failure;
 }
 
 void Group::undo_all(std::vector<Joint> joints) {
-  for (Joint& joint : joints) {
-    joint.communicator = Lease();
-    joint.undo();
-  }
+  for (Joint& joint : joints) undo(joint);
+}
+
+// What it holds of its communicator goes first.
+void Group::undo(Joint& joint) {
+  joint.act = nullptr;
+  joint.communicator = Lease();
+  joint.undo();
 }
 
 void Group::abandon() {

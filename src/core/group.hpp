@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/communicator.hpp"
@@ -36,7 +37,8 @@ class Group {
   // One call: at once if no group is open, else at its end. `communicator` is kept until then.
   Status submit(Lease communicator, StreamLease stream, const Request& request);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
-  Status submit(Lease communicator, StreamLease stream, const OneSidedCall& call);
+  // All of one kind, and all or none.
+  Status submit(Lease communicator, StreamLease stream, std::span<const OneSidedCall> calls);
   // What all ranks of a communicator must do together and only `act` knows: blocks, or in a group waits for
   // the end, where all that came so run at once, each communicator's in order, on threads. `undo` runs if it
   // fails.
@@ -63,6 +65,8 @@ class Group {
   Status run(std::vector<Entry> entries);
   Status run_together(std::vector<Joint> joints);
   static void undo_all(std::vector<Joint> joints);
+  static void undo(Joint& joint);
+  static bool concerns(const Joint& joint, const Communicator& communicator) noexcept;
   template <class Add>
   void gather(Lease communicator, StreamLease stream, Operation::Kind kind, Add add);
   static void join(Entry& entry, StreamLease stream);

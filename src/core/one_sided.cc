@@ -36,6 +36,15 @@ std::byte* OneSided::mapped(Rank peer, const Descriptor& memory, std::byte* own)
   return peer == self_ ? own : endpoints_[static_cast<std::size_t>(peer)]->map(memory);
 }
 
+// Whether all say yes.
+Result<bool> OneSided::everybody(Session* session, bool good) {
+  if (session == nullptr) return good;
+  const std::byte mine{good};
+  HANSA_ASSIGN_OR_RETURN(const auto said, session->allgather(std::span(&mine, 1)));
+  return std::all_of(said.begin(), said.end(),
+                     [](const auto& one) { return one.size() == 1 && one[0] == std::byte{1}; });
+}
+
 // Tells everybody where this rank's memory is, in each one's words, and learns where theirs is. False, on all
 // ranks alike, where some rank cannot reach another's.
 Result<bool> OneSided::reach(Session& session, BytesView mine, std::vector<Descriptor>& theirs, bool must_map,
@@ -48,7 +57,7 @@ Result<bool> OneSided::reach(Session& session, BytesView mine, std::vector<Descr
   used.unlock();
   HANSA_ASSIGN_OR_RETURN(const auto said, session.allgather(std::as_bytes(std::span(words))));
   theirs.resize(n);
-  std::byte good{1};
+  bool good = true;
   used.lock();
   for (std::size_t rank = 0; rank < n; ++rank) {
     if (said[rank].size() != n * sizeof(Descriptor))
@@ -57,34 +66,47 @@ Result<bool> OneSided::reach(Session& session, BytesView mine, std::vector<Descr
     std::memcpy(&theirs[rank], said[rank].data() + self * sizeof(Descriptor), sizeof(Descriptor));
     if (rank == self) continue;
     Endpoint& endpoint = *endpoints_[rank];
-    if (endpoint.map(theirs[rank]) == nullptr && (must_map || !endpoint.capabilities().direct))
-      good = std::byte{0};
+    if (endpoint.map(theirs[rank]) == nullptr && (must_map || !endpoint.capabilities().direct)) good = false;
   }
   used.unlock();
-  HANSA_ASSIGN_OR_RETURN(const auto everybody, session.allgather(std::span(&good, 1)));
-  return std::all_of(everybody.begin(), everybody.end(),
-                     [](const auto& one) { return one.size() == 1 && one[0] == std::byte{1}; });
+  return everybody(&session, good);
+}
+
+// What every rank must be able to do for there to be windows at all.
+bool OneSided::prepare() {
+  if (own_signals_ == nullptr) {
+    auto memory = memory_.allocate(bytes_of_signals());
+    if (!memory.ok()) return false;
+    own_signals_ = memory.value();
+    waited_.resize(static_cast<std::size_t>(ranks_) * kCounters);
+  }
+  return std::all_of(endpoints_.begin(), endpoints_.end(), [](const Endpoint* endpoint) {
+    return endpoint == nullptr || endpoint->capabilities().direct || endpoint->capabilities().direct_own;
+  });
 }
 
 Result<std::unique_ptr<Window>> OneSided::show(Session* session, void* buffer, std::size_t bytes,
                                                std::mutex& turn) {
-  if (own_signals_ == nullptr) {
-    HANSA_ASSIGN_OR_RETURN(own_signals_, memory_.allocate(bytes_of_signals()));
-    waited_.resize(static_cast<std::size_t>(ranks_) * kCounters);
-  }
   auto window = std::make_unique<Window>();
   window->buffer = buffer;
-  std::vector<Descriptor> signals;
+  HANSA_ASSIGN_OR_RETURN(const bool possible, everybody(session, prepare()));
+  if (!possible) return std::unique_ptr<Window>();
   if (session != nullptr) {
-    HANSA_ASSIGN_OR_RETURN(const bool signalled,
-                           reach(*session, {own_signals_, bytes_of_signals()}, signals, true, turn));
-    HANSA_ASSIGN_OR_RETURN(const bool reached, reach(*session, {static_cast<const std::byte*>(buffer), bytes},
-                                                     window->targets, false, turn));
-    if (!signalled || !reached) return std::unique_ptr<Window>();
+    if (signals_.empty()) {
+      std::vector<Descriptor> signals;
+      HANSA_ASSIGN_OR_RETURN(const bool signalled,
+                             reach(*session, {own_signals_, bytes_of_signals()}, signals, true, turn));
+      if (!signalled) return std::unique_ptr<Window>();
+      const std::scoped_lock used(turn);
+      signals_ = std::move(signals);
+    }
+    const BytesView memory(static_cast<const std::byte*>(buffer), bytes);
+    HANSA_ASSIGN_OR_RETURN(const bool reached, reach(*session, memory, window->targets, false, turn));
+    if (!reached) return std::unique_ptr<Window>();
   }
-  signals.resize(static_cast<std::size_t>(ranks_));
-  signals_ = std::move(signals);
-  window->targets.resize(static_cast<std::size_t>(ranks_));
+  const auto n = static_cast<std::size_t>(ranks_);
+  signals_.resize(n);
+  window->targets.resize(n);
   window->targets[static_cast<std::size_t>(self_)].bytes = bytes;
   return window;
 }
@@ -93,13 +115,14 @@ std::size_t OneSided::index_of(const OneSidedCall& call) {
   return static_cast<std::size_t>(call.context) * kSignals + static_cast<std::size_t>(call.signal);
 }
 
+// By the endpoint, which lets nothing in any more once its owner has shut its memory.
 Status OneSided::put(const OneSidedCall& call, std::size_t offset, BytesView piece) {
-  const Descriptor& target = call.window->targets[static_cast<std::size_t>(call.peer)];
-  std::byte* const there = mapped(call.peer, target, static_cast<std::byte*>(call.window->buffer));
-  if (there != nullptr) {
-    std::memcpy(there + call.offset + offset, piece.data(), piece.size());
+  if (call.peer == self_) {
+    std::memcpy(static_cast<std::byte*>(call.window->buffer) + call.offset + offset, piece.data(),
+                piece.size());
     return {};
   }
+  const Descriptor& target = call.window->targets[static_cast<std::size_t>(call.peer)];
   Completion completion;
   endpoints_[static_cast<std::size_t>(call.peer)]->put(target, call.offset + offset, piece, completion);
   return completion.state == Completion::State::kDone ? Status() : out_of_reach(call.peer);

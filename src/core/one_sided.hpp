@@ -61,6 +61,8 @@ class OneSided {
   static constexpr std::size_t kCounters = std::size_t{kSignals} * kContexts;  // from one rank
 
   std::size_t bytes_of_signals() const;
+  bool prepare();
+  static Result<bool> everybody(Session* session, bool good);
   Result<bool> reach(Session& session, BytesView mine, std::vector<Descriptor>& theirs, bool must_map,
                      std::mutex& turn);
   std::byte* mapped(Rank peer, const Descriptor& memory, std::byte* own) const;

@@ -82,26 +82,35 @@ std::vector<Seating> seat(const std::vector<SplitWish>& wishes) {
   return places;
 }
 
-std::uint64_t Descent::enter() {
+Descent::Ticket::Ticket(Descent& descent) : descent_(descent) {
+  const std::scoped_lock lock(descent_.mutex_);
+  number_ = descent_.next_++;
+}
+
+Descent::Ticket::~Ticket() {
+  const std::scoped_lock lock(descent_.mutex_);
+  descent_.passed_over_.insert(number_);
+  while (descent_.passed_over_.erase(descent_.serving_) > 0) ++descent_.serving_;
+  descent_.moved_.notify_all();
+}
+
+bool Descent::Ticket::await(const std::atomic<bool>& cancelled) {
+  std::unique_lock lock(descent_.mutex_);
+  while (descent_.serving_ != number_ && !cancelled.load(std::memory_order_acquire))
+    descent_.moved_.wait_for(lock, kLook);
+  return descent_.serving_ == number_;
+}
+
+// The same on all ranks that took part in every occasion of this name which came about: a Shrink that failed
+// because lists differed is tried again under the same number.
+std::string Descent::numbered(const std::string& occasion) {
   const std::scoped_lock lock(mutex_);
-  return next_++;
+  return fmt::format("{} {}", occasion, occasions_[occasion]);
 }
 
-bool Descent::await(std::uint64_t ticket, const std::atomic<bool>& cancelled) {
-  std::unique_lock lock(mutex_);
-  while (serving_ != ticket && !cancelled.load(std::memory_order_acquire)) moved_.wait_for(lock, kLook);
-  return serving_ == ticket;
-}
-
-void Descent::leave() {
+void Descent::remember(const std::string& occasion) {
   const std::scoped_lock lock(mutex_);
-  ++serving_;
-  moved_.notify_all();
-}
-
-// The same on all ranks that take part in every occasion of this name.
-std::string Descent::occasion(const std::string& name) {
-  return fmt::format("{} {}", name, ++occasions_[name]);
+  ++occasions_[occasion];
 }
 
 Result<Seating> Descent::place(Session* parent, const Wish& wish, const SessionOptions& options) {
@@ -112,12 +121,16 @@ Result<Seating> Descent::place(Session* parent, const Wish& wish, const SessionO
 }
 
 Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const SessionOptions& options) {
-  const std::string name = occasion("split");
+  const std::string occasion = "split", name = numbered(occasion);
   const BytesView mine = std::as_bytes(std::span(&wish, 1));
   const auto said = parent.allgather(mine);
-  if (said.ok()) return divide(parent, said.value(), wish, name);
+  if (said.ok()) {
+    remember(occasion);  // on all ranks, whatever becomes of each color
+    return divide(parent, said.value(), wish, name);
+  }
   if (options.cancelled && options.cancelled->load(std::memory_order_acquire)) return said.status();
   // Where the parent has failed its ranks meet anew; where it has not, nobody else would come.
+  if (parent.failure().ok()) return said.status();
   const std::string meeting = name + " anew";
   HANSA_ASSIGN_OR_RETURN(const UniqueId id, parent.reunion(0, std::as_bytes(std::span(meeting))));
   SessionOptions patient = options;
@@ -126,6 +139,7 @@ Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const Ses
   if (!met.ok())
     return met.status().within("the ranks of a communicator that has failed meet again to split it");
   HANSA_ASSIGN_OR_RETURN(const Said again, met.value()->allgather(mine));
+  remember(occasion);
   return divide(*met.value(), again, wish, name);
 }
 
@@ -135,8 +149,9 @@ Result<Seating> Descent::shrink(Session& parent, const ShrinkWish& wish) {
     return !std::binary_search(wish.excluded.begin(), wish.excluded.end(), rank);
   };
   for (Rank rank = 0; rank < parent.rank(); ++rank) place.rank += stays(rank) ? 1 : 0;
-  const std::string name = occasion(fmt::format("shrink without {}", fmt::join(wish.excluded, ",")));
-  if (place.ranks < 2) return place;
+  place.occasion = fmt::format("shrink without {}", fmt::join(wish.excluded, ","));
+  const std::string name = numbered(place.occasion);
+  if (place.ranks < 2) return Seating{{}, 0, 1, false, {}};
   Rank first = 0;
   while (!stays(first)) ++first;
   HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(first, std::as_bytes(std::span(name))));

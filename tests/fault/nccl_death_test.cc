@@ -159,6 +159,67 @@ TEST(Death, AtRandomInstants) {
   }
 }
 
+// The rank that leads the host is killed as well as others; survivors go on with what they have.
+TEST(Shrink, AfterDeath) {
+  for (const int ranks : {2, 4, 8})
+    for (const int victim : {0, ranks - 1}) {
+      Processes processes(ranks, [=](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
+        std::vector<int> values(10007, 1);
+        ncclComm_t comm = nullptr, rest = nullptr;
+        ncclResult_t result = ncclCommInitRank(&comm, ranks, id, rank);
+        report.phase = 1;
+        while (result == ncclSuccess)
+          result =
+              ncclAllReduce(values.data(), values.data(), values.size(), ncclInt, ncclMax, comm, nullptr);
+        int excluded = victim;
+        result = ncclCommShrink(comm, &excluded, 1, &rest, nullptr, NCCL_SHRINK_ABORT);
+        if (result == ncclSuccess)
+          result =
+              ncclAllReduce(values.data(), values.data(), values.size(), ncclInt, ncclSum, rest, nullptr);
+        report.note(result, rest);
+        if (values != std::vector<int>(10007, ranks - 1)) _exit(4);
+        if (ncclCommAbort(comm) != ncclSuccess || ncclCommDestroy(rest) != ncclSuccess) _exit(3);
+      });
+      for (int rank = 0; rank < ranks; ++rank) processes.await_phase(rank, 1);
+      processes.kill(victim);
+      for (int rank = 0; rank < ranks; ++rank) {
+        if (rank == victim) continue;
+        processes.expect_end(rank);
+        processes.expect(rank, ncclSuccess, {});
+      }
+    }
+}
+
+// Rank 3 dies, then rank 2; the others hear of it one after the other, and agree in the end.
+TEST(Shrink, IsTriedAgainAfterDisagreement) {
+  setenv("HANSA_INIT_TIMEOUT", "1", 1);
+  Processes processes(4, [=](int rank, const ncclUniqueId& id, Report& report, Processes::Shared& shared) {
+    ncclComm_t comm = nullptr, rest = nullptr;
+    if (ncclCommInitRank(&comm, 4, id, rank) != ncclSuccess) _exit(3);
+    report.phase = 1;
+    while (!shared.go.load()) usleep(200);
+    int few[] = {3}, all[] = {2, 3};
+    const ncclResult_t first = rank == 0 ? ncclCommShrink(comm, few, 1, &rest, nullptr, NCCL_SHRINK_ABORT)
+                                         : ncclCommShrink(comm, all, 2, &rest, nullptr, NCCL_SHRINK_ABORT);
+    if (first != ncclRemoteError || rest != nullptr) _exit(4);
+    report.note(ncclCommShrink(comm, all, 2, &rest, nullptr, NCCL_SHRINK_ABORT));
+    int one = 1;
+    if (report.result == ncclSuccess)
+      report.note(ncclAllReduce(&one, &one, 1, ncclInt, ncclSum, rest, nullptr));
+    if (one != 2) _exit(6);
+    if (ncclCommAbort(comm) != ncclSuccess || ncclCommDestroy(rest) != ncclSuccess) _exit(5);
+  });
+  unsetenv("HANSA_INIT_TIMEOUT");
+  for (int rank = 0; rank < 4; ++rank) processes.await_phase(rank, 1);
+  processes.kill(3);
+  processes.kill(2);
+  processes.go();
+  for (int rank = 0; rank < 2; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclSuccess, {});
+  }
+}
+
 }  // namespace
 }  // namespace hansa::test
 

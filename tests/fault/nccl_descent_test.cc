@@ -2,7 +2,6 @@
 // have died; in the background, too.
 #include <atomic>
 
-#include "nccl_processes.hpp"
 #include "nccl_ranks.hpp"
 
 namespace hansa::test {
@@ -105,6 +104,64 @@ TEST(Split, FailsInTheBackgroundWhenARankGoes) {
   for (const ncclComm_t child : children) EXPECT_EQ(nullptr, child);
 }
 
+// Another thread's abort ends a call that waits for ranks which never come.
+TEST(Split, ABlockingOneEndsWithItsParent) {
+  Ranks ranks(2);
+  std::thread splitting([&] {
+    ncclComm_t child = nullptr;
+    EXPECT_NE(ncclSuccess, ncclCommSplit(ranks[0], 0, 0, &child, nullptr));
+    EXPECT_EQ(nullptr, child);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const Stopwatch watch;
+  EXPECT_DONE(ncclCommAbort(std::exchange(ranks.comms[0], nullptr)));
+  splitting.join();
+  EXPECT_LT(watch.seconds(), kBound);
+  EXPECT_DONE(ncclCommAbort(std::exchange(ranks.comms[1], nullptr)));
+}
+
+// What a group that fails had asked for leaves no gap behind which later calls would wait.
+TEST(Split, AfterAGroupThatFailed) {
+  Ranks ranks(2);
+  std::vector<int> own(2);
+  ranks.each([&](int rank, ncclComm_t comm) {
+    ncclComm_t child = nullptr;
+    ncclWindow_t window = nullptr;
+    int* const mine = &own[static_cast<std::size_t>(rank)];
+    for (int way = 0; way < 2; ++way) {
+      EXPECT_DONE(ncclGroupStart());
+      EXPECT_DONE(ncclCommWindowRegister(comm, mine, 4, &window, 0));
+      EXPECT_DONE(ncclCommSplit(comm, 0, 0, &child, nullptr));
+      if (way == 0) {
+        EXPECT_REFUSED(ncclInvalidArgument, ncclCommSplit(comm, -7, 0, &child, nullptr));
+        EXPECT_REFUSED(ncclInvalidArgument, ncclGroupEnd());
+      } else {
+        EXPECT_REFUSED(ncclInvalidUsage, ncclCommDestroy(comm));  // the group needs it
+        EXPECT_REFUSED(ncclInvalidUsage, ncclGroupSimulateEnd(nullptr));
+      }
+      EXPECT_EQ(nullptr, child);
+      EXPECT_EQ(nullptr, window);
+    }
+    EXPECT_DONE(ncclCommWindowRegister(comm, mine, 4, &window, 0));
+    EXPECT_DONE(ncclCommSplit(comm, 0, 0, &child, nullptr));
+    expect_size(child, 2);
+    EXPECT_DONE(ncclCommDestroy(child));
+  });
+}
+
+TEST(Split, IsPutAwayByAnAbortInItsGroup) {
+  Ranks ranks(2);
+  ncclComm_t child = nullptr;
+  EXPECT_DONE(ncclGroupStart());
+  EXPECT_DONE(ncclCommSplit(ranks[0], 0, 0, &child, nullptr));
+  const Stopwatch watch;
+  EXPECT_DONE(ncclCommAbort(std::exchange(ranks.comms[0], nullptr)));
+  EXPECT_DONE(ncclGroupEnd());
+  EXPECT_LT(watch.seconds(), 0.8);  // nothing is kept that the abort would wait for
+  EXPECT_EQ(nullptr, child);
+  EXPECT_DONE(ncclCommAbort(std::exchange(ranks.comms[1], nullptr)));
+}
+
 TEST(Shrink, RefusesWhatMakesNoSense) {
   Ranks ranks(3);
   ncclComm_t child = nullptr;
@@ -155,37 +212,6 @@ TEST(Shrink, WithAbort) {
     }
     EXPECT_DONE(ncclCommAbort(std::exchange(comm, nullptr)));
   });
-}
-
-// The rank that leads the host is killed as well as others; survivors go on with what they have.
-TEST(Shrink, AfterDeath) {
-  for (const int ranks : {2, 4, 8})
-    for (const int victim : {0, ranks - 1}) {
-      Processes processes(ranks, [=](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
-        std::vector<int> values(10007, 1);
-        ncclComm_t comm = nullptr, rest = nullptr;
-        ncclResult_t result = ncclCommInitRank(&comm, ranks, id, rank);
-        report.phase = 1;
-        while (result == ncclSuccess)
-          result =
-              ncclAllReduce(values.data(), values.data(), values.size(), ncclInt, ncclMax, comm, nullptr);
-        int excluded = victim;
-        result = ncclCommShrink(comm, &excluded, 1, &rest, nullptr, NCCL_SHRINK_ABORT);
-        if (result == ncclSuccess)
-          result =
-              ncclAllReduce(values.data(), values.data(), values.size(), ncclInt, ncclSum, rest, nullptr);
-        report.note(result, rest);
-        if (values != std::vector<int>(10007, ranks - 1)) _exit(4);
-        if (ncclCommAbort(comm) != ncclSuccess || ncclCommDestroy(rest) != ncclSuccess) _exit(3);
-      });
-      for (int rank = 0; rank < ranks; ++rank) processes.await_phase(rank, 1);
-      processes.kill(victim);
-      for (int rank = 0; rank < ranks; ++rank) {
-        if (rank == victim) continue;
-        processes.expect_end(rank);
-        processes.expect(rank, ncclSuccess, {});
-      }
-    }
 }
 
 TEST(Revoke, EndsWhatIsPendingEverywhere) {

@@ -1,4 +1,6 @@
 // Windows and one-sided calls, between threads and between processes.
+#include <algorithm>
+#include <cstdint>
 #include <numeric>
 
 #include "nccl_processes.hpp"
@@ -162,6 +164,52 @@ TEST(OneSided, RefusesWhatMakesNoSense) {
   wait.opCnt = 1;
   EXPECT_DONE(ncclWaitSignal(1, &wait, ranks[1], nullptr));
   EXPECT_DONE(ncclWaitSignal(0, nullptr, ranks[1], nullptr));
+}
+
+// Memory is the owner's again as soon as its abort has returned, whatever a peer that has not heard of it
+// still puts.
+TEST(OneSided, NothingLandsAfterAnAbort) {
+  Processes processes(2, [](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
+    std::vector<std::uint8_t> own(1 << 20, 1), ones(own.size(), 1);
+    ncclComm_t comm = nullptr;
+    ncclWindow_t window = nullptr;
+    if (ncclCommInitRank(&comm, 2, id, rank) != ncclSuccess ||
+        ncclCommWindowRegister(comm, own.data(), own.size(), &window, 0) != ncclSuccess)
+      _exit(3);
+    if (window == nullptr) _exit(0);  // no single copy here
+    if (rank == 0) {
+      ncclResult_t result = ncclSuccess;
+      while (result == ncclSuccess)
+        result = ncclPutSignal(ones.data(), ones.size(), ncclUint8, 1, window, 0, 0, 0, 0, comm, nullptr);
+      report.note(result, comm);
+      if (ncclCommAbort(comm) != ncclSuccess) _exit(4);
+      return;
+    }
+    ncclWaitSignalDesc_t wait{3, 0, 0, 0};
+    if (ncclWaitSignal(1, &wait, comm, nullptr) != ncclSuccess || ncclCommAbort(comm) != ncclSuccess)
+      _exit(5);
+    std::fill(own.begin(), own.end(), std::uint8_t{0});
+    usleep(100'000);
+    report.note(own == std::vector<std::uint8_t>(own.size()) ? ncclSuccess : ncclInternalError);
+  });
+  for (int rank = 0; rank < 2; ++rank) processes.expect_end(rank);
+  processes.expect(0, ncclRemoteError, {"rank 1"});
+  processes.expect(1, ncclSuccess, {});
+}
+
+TEST(OneSided, ABadStreamLeavesTheGroupAsItWas) {
+  Ranks ranks(1);
+  int own = 0;
+  ncclWindow_t window = nullptr;
+  ASSERT_DONE(ncclCommWindowRegister(ranks[0], &own, 4, &window, 0));
+  ncclWaitSignalDesc_t wait{1, 0, 0, 0};
+  const auto bad = reinterpret_cast<cudaStream_t>(&own);
+  ASSERT_DONE(ncclGroupStart());
+  EXPECT_REFUSED(ncclInvalidArgument, ncclWaitSignal(1, &wait, ranks[0], bad));
+  EXPECT_REFUSED(ncclInvalidArgument, ncclGroupEnd());
+  EXPECT_REFUSED(ncclInvalidUsage, ncclGroupEnd());
+  EXPECT_REFUSED(ncclInvalidArgument, ncclWaitSignal(1, &wait, ranks[0], bad));
+  EXPECT_REFUSED(ncclInvalidUsage, ncclGroupEnd());
 }
 
 // Who waits for a signal hears of the end of who was to give it.

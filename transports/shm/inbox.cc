@@ -1,17 +1,20 @@
 #include "transports/shm/inbox.hpp"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/shared_memory.hpp"
+#include "transports/process.hpp"
 
 namespace hansa::shm {
 
 std::size_t Layout::bytes() const { return whole_pages(cells_at(lanes)); }
 
 Result<std::shared_ptr<Inbox>> Inbox::create(const Layout& layout, Rank ranks) {
-  HANSA_ASSIGN_OR_RETURN(
-      const int fd, create_shared_memory("hansa-inbox", layout.bytes() * static_cast<std::size_t>(ranks)));
+  HANSA_ASSIGN_OR_RETURN(const int fd,
+                         create_shared_memory(fmt::format("hansa-inbox-{:016x}", random_u64()).c_str(),
+                                              layout.bytes() * static_cast<std::size_t>(ranks)));
   return std::shared_ptr<Inbox>(new Inbox(fd, layout, ranks));
 }
 
