@@ -1,4 +1,5 @@
 // The `hansa` command.
+#include "tools/bench/command.hpp"
 #include "tools/commands.hpp"
 
 int main(int argc, char** argv) {

@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "hansa/hansa.h"
+#include "tools/bench/command.hpp"
 #include "tools/bench/launched.hpp"
-#include "tools/commands.hpp"
 
 namespace {
 
@@ -155,11 +155,4 @@ Result<std::unique_ptr<Launcher>> launcher_of_this_process() {
 
 }  // namespace hansa::bench
 
-int main(int argc, char** argv) {
-  CLI::App app;
-  app.require_subcommand(1);
-  int status = 0;
-  hansa::tools::add_bench(app, status);
-  CLI11_PARSE(app, argc, argv);
-  return status;
-}
+int main(int argc, char** argv) { return hansa::tools::bench_main(argc, argv); }

@@ -82,12 +82,12 @@ ncclResult_t Buffers::forget(ncclComm_t comm, bool as_window) {
 
 const std::byte* Buffers::input(const Shape& shape, bool in_place, std::size_t away) const {
   if (!in_place) return send_ + away;
-  return receive_ + away + shape.input_apart * shape.element * static_cast<std::size_t>(shape.rank);
+  return receive_ + away + shape.input_at * shape.element;
 }
 
 std::byte* Buffers::output(const Shape& shape, bool in_place, std::size_t away) const {
   std::byte* const begin = receive_ + away;
-  return in_place ? begin + shape.output_apart * shape.element * static_cast<std::size_t>(shape.rank) : begin;
+  return in_place ? begin + shape.output_at * shape.element : begin;
 }
 
 void Buffers::fill(const Program& program, const Shape& shape, const Type& type, Op op, std::uint64_t seed,
@@ -95,7 +95,7 @@ void Buffers::fill(const Program& program, const Shape& shape, const Type& type,
   std::memset(receive_ + away, kUntouched, std::max(shape.send, shape.receive) * shape.element);
   if (!program.brings(shape)) return;
   std::byte* const to = in_place ? const_cast<std::byte*>(input(shape, true, away)) : send_ + away;
-  Pattern::input(type, op, seed, shape.rank, shape.ranks, shape.send).write(to, 0, shape.send);
+  Pattern::input(type, op, seed, shape.rank, shape.ranks, shape.send).write(to, 0, shape.brought);
 }
 
 std::size_t Buffers::wrong(const Program& program, const Shape& shape, const Type& type, Op op,

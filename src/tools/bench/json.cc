@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "hansa/hansa.h"
 
 namespace hansa::bench {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 constexpr int kSchema = 3;
 
@@ -47,21 +51,7 @@ Json iterations(const Options& options, const Measured& measured) {
   return json;
 }
 
-}  // namespace
-
-Json json_head(const Options& options, const std::vector<std::string>& environment) {
-  int version = 0;
-  ncclGetVersion(&version);
-  Json json;
-  json["version"] = kSchema;
-  json["start_time"] = time_of_day();
-  json["args"] = options.arguments;
-  json["env"] = environment;
-  json["nccl_version"] = version;
-  return json;
-}
-
-Json json_config(const Options& o, const std::vector<Introduction>& ranks) {
+Json config(const Options& o, const std::vector<Introduction>& ranks) {
   Json json;
   json["nthreads"] = o.nthreads;
   json["ngpus"] = o.ngpus;
@@ -95,7 +85,7 @@ Json json_config(const Options& o, const std::vector<Introduction>& ranks) {
   return json;
 }
 
-Json json_row(const Options& options, const Row& row) {
+Json result(const Options& options, const Row& row) {
   Json json;
   json["size"] = row.bytes;
   json["count"] = row.count;
@@ -111,7 +101,38 @@ Json json_row(const Options& options, const Row& row) {
   return json;
 }
 
-void add_summary(Json& document, const Options& options, const Summary& summary) {
+}  // namespace
+
+struct JsonReport::Document {
+  Json json;
+};
+
+JsonReport::JsonReport(const Options& options, const std::vector<std::string>& environment)
+    : options_(options), document_(std::make_unique<Document>()) {
+  int version = 0;
+  ncclGetVersion(&version);
+  Json& json = document_->json;
+  json["version"] = kSchema;
+  json["start_time"] = time_of_day();
+  json["args"] = options.arguments;
+  json["env"] = environment;
+  json["nccl_version"] = version;
+}
+
+JsonReport::~JsonReport() = default;
+
+void JsonReport::head(const std::vector<Introduction>& ranks) {
+  document_->json["config"] = config(options_, ranks);
+  document_->json["results"] = Json::array();
+}
+
+void JsonReport::row(const Row& row) { document_->json["results"].push_back(result(options_, row)); }
+
+std::string JsonReport::text() const { return document_->json.dump(1); }
+
+void JsonReport::foot(const Summary& summary) {
+  Json& document = document_->json;
+  const Options& options = options_;
   document["out_of_bounds"] = {{"count", summary.wrong_checks}, {"okay", word(summary.wrong_checks == 0)}};
   document["average_bus_bandwidth"] = {
       {"bandwidth", summary.mean_bandwidth},

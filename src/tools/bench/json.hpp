@@ -1,7 +1,7 @@
 // The JSON form of a report: version 3 of nccl-tests' schema, with what Hansa adds under "hansa".
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,12 +9,21 @@
 
 namespace hansa::bench {
 
-using Json = nlohmann::ordered_json;
+// A document that grows with the report and becomes a file's text at any time.
+class JsonReport {
+ public:
+  // What stands in front. `environment`: NAME=VALUE lines.
+  JsonReport(const Options& options, const std::vector<std::string>& environment);
+  ~JsonReport();
+  void head(const std::vector<Introduction>& ranks);
+  void row(const Row& row);
+  void foot(const Summary& summary);
+  std::string text() const;
 
-// What stands in front of the results. `environment`: NAME=VALUE lines.
-Json json_head(const Options& options, const std::vector<std::string>& environment);
-Json json_config(const Options& options, const std::vector<Introduction>& ranks);
-Json json_row(const Options& options, const Row& row);
-void add_summary(Json& document, const Options& options, const Summary& summary);
+ private:
+  struct Document;  // only json.cc knows the library that writes JSON: it takes long to compile
+  const Options& options_;
+  std::unique_ptr<Document> document_;
+};
 
 }  // namespace hansa::bench

@@ -1,7 +1,6 @@
 // What a benchmark is asked to do: nccl-tests' flags and variables, and ours.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,9 +14,9 @@ namespace hansa::bench {
 enum class Timing { kBackToBack, kBarrier };
 
 struct Options {
-  const Program* program = nullptr;
-  std::string program_name;            // "all_reduce_perf"
-  std::vector<std::string> arguments;  // all of the command's, for the record
+  std::vector<const Program*> programs;  // at least one
+  std::string name;                      // of all of it: "all_reduce_perf"
+  std::vector<std::string> arguments;    // all of the command's, for the record
 
   // nccl-tests' flags, named as its long options are.
   int nthreads = 1, ngpus = 1;
@@ -46,11 +45,8 @@ struct Options {
   // Goes on from `minbytes` to the next size that is measured; false: it was the last.
   bool advance(std::size_t& size) const;
   std::vector<Type> types() const;
-  std::vector<Op> ops() const;  // one, kMove, for programs that show none
+  std::vector<Op> ops(const Program& program) const;  // one, kMove, for programs that show none
 };
-
-// Adds every flag; values are checked one by one while parsing.
-void add_flags(CLI::App& app, Options& options);
 
 // What parsing cannot see: flags that do not go together; then the variables NCCL_TESTS_*.
 Status complete(Options& options, const std::function<const char*(const char*)>& lookup);

@@ -20,7 +20,7 @@ Shape empty_shape(size_t element, int rank, int ranks, int root) {
 
 Shape whole(size_t bytes, size_t element, int rank, int ranks, int root, const Traffic&) {
   Shape shape = empty_shape(element, rank, ranks, root);
-  shape.send = shape.receive = shape.count = bytes / element;
+  shape.send = shape.receive = shape.count = shape.brought = bytes / element;
   return shape;
 }
 
@@ -31,22 +31,24 @@ size_t share(size_t bytes, size_t element, int ranks) {
 
 Shape gathered(size_t bytes, size_t element, int rank, int ranks, int root, const Traffic&) {
   Shape shape = empty_shape(element, rank, ranks, root);
-  shape.count = shape.send = shape.input_apart = share(bytes, element, ranks);
+  shape.count = shape.send = shape.brought = share(bytes, element, ranks);
+  shape.input_at = static_cast<size_t>(rank) * shape.count;
   shape.receive = shape.send * static_cast<size_t>(ranks);
   return shape;
 }
 
 Shape scattered(size_t bytes, size_t element, int rank, int ranks, int root, const Traffic&) {
   Shape shape = empty_shape(element, rank, ranks, root);
-  shape.count = shape.receive = shape.output_apart = share(bytes, element, ranks);
-  shape.send = shape.receive * static_cast<size_t>(ranks);
+  shape.count = shape.receive = share(bytes, element, ranks);
+  shape.output_at = static_cast<size_t>(rank) * shape.count;
+  shape.send = shape.brought = shape.receive * static_cast<size_t>(ranks);
   return shape;
 }
 
 Shape exchanged(size_t bytes, size_t element, int rank, int ranks, int root, const Traffic&) {
   Shape shape = empty_shape(element, rank, ranks, root);
   shape.count = share(bytes, element, ranks);
-  shape.send = shape.receive = shape.count * static_cast<size_t>(ranks);
+  shape.send = shape.receive = shape.brought = shape.count * static_cast<size_t>(ranks);
   return shape;
 }
 
@@ -75,7 +77,43 @@ Shape exchanged_unevenly(size_t bytes, size_t element, int rank, int ranks, int 
     out += shape.send_counts.back();
     in += shape.receive_counts.back();
   }
+  shape.brought = out;
   return shape;
+}
+
+// Shares of 0, 1, 2, 0, 1, 2, ... parts, which are no more than an even share for everybody.
+Shape uneven_shares(size_t bytes, size_t element, int rank, int ranks, int root) {
+  Shape shape = empty_shape(element, rank, ranks, root);
+  size_t at = 0;
+  for (int r = 0; r < ranks; ++r) {
+    shape.receive_counts.push_back(share(bytes, element, ranks) * static_cast<size_t>(r % 3));
+    shape.receive_offsets.push_back(at);
+    at += shape.receive_counts.back();
+  }
+  shape.busiest = at;
+  shape.count = shape.receive_counts[static_cast<size_t>(rank)];
+  return shape;
+}
+
+Shape gathered_unevenly(size_t bytes, size_t element, int rank, int ranks, int root, const Traffic&) {
+  Shape shape = uneven_shares(bytes, element, rank, ranks, root);
+  shape.send = std::ranges::max(shape.receive_counts);
+  shape.receive = shape.busiest;
+  shape.brought = shape.count;
+  shape.input_at = shape.receive_offsets[static_cast<size_t>(rank)];
+  return shape;
+}
+
+Shape scattered_unevenly(size_t bytes, size_t element, int rank, int ranks, int root, const Traffic&) {
+  Shape shape = uneven_shares(bytes, element, rank, ranks, root);
+  shape.send = shape.brought = shape.busiest;
+  shape.receive = std::ranges::max(shape.receive_counts);
+  shape.output_at = shape.receive_offsets[static_cast<size_t>(rank)];
+  return shape;
+}
+
+Shape nothing(size_t, size_t element, int rank, int ranks, int root, const Traffic&) {
+  return empty_shape(element, rank, ranks, root);
 }
 
 // Where peer's block begins in a buffer of one block a rank.
@@ -138,6 +176,21 @@ std::vector<Segment> uneven_of_everybody(const Shape& shape, bool) {
   return segments;
 }
 
+std::vector<Segment> uneven_share_of_everybody(const Shape& shape, bool) {
+  std::vector<Segment> segments;
+  for (int r = 0; r < shape.ranks; ++r) {
+    const auto peer = static_cast<size_t>(r);
+    segments.push_back({From::kInput, r, 0, shape.receive_offsets[peer], shape.receive_counts[peer]});
+  }
+  return segments;
+}
+
+std::vector<Segment> uneven_share_reduced(const Shape& shape, bool) {
+  return {{From::kReduced, 0, shape.receive_offsets[static_cast<size_t>(shape.rank)], 0, shape.count}};
+}
+
+std::vector<Segment> no_data(const Shape&, bool) { return {}; }
+
 ncclResult_t run_all_reduce(const Shape& shape, const Call& call) {
   return ncclAllReduce(call.input, call.output, shape.count, call.type, call.op, call.comm, nullptr);
 }
@@ -159,6 +212,16 @@ ncclResult_t run_gather(const Shape& shape, const Call& call) {
 ncclResult_t run_scatter(const Shape& shape, const Call& call) {
   return ncclScatter(call.input, call.output, shape.count, call.type, shape.root, call.comm, nullptr);
 }
+
+ncclResult_t run_all_gatherv(const Shape& shape, const Call& call) {
+  return hansaAllGatherV(call.input, shape.count, call.output, shape.receive_counts.data(),
+                         shape.receive_offsets.data(), call.type, call.comm, nullptr);
+}
+ncclResult_t run_reduce_scatterv(const Shape& shape, const Call& call) {
+  return hansaReduceScatterV(call.input, call.output, shape.receive_counts.data(), call.type, call.op,
+                             call.comm, nullptr);
+}
+ncclResult_t run_barrier(const Shape&, const Call& call) { return hansaBarrier(call.comm, nullptr); }
 
 // Opens a group, lets `post` send and receive, and ends the group whatever became of that.
 template <class Post>
@@ -244,29 +307,35 @@ double as_is(double) { return 1; }
 bool everybody(const Shape&) { return true; }
 bool only_root(const Shape& shape) { return shape.rank == shape.root; }
 
-// name, reduces, shown_op, rooted, in_place, power_of_two, ...
+// name, of_nccl_tests, reduces, shown_op, rooted, in_place, power_of_two, ...
 constexpr Program kPrograms[] = {
-    {"all_reduce", true, nullptr, false, true, false, whole, run_all_reduce, all_reduced, one_count,
+    {"all_reduce", true, true, nullptr, false, true, false, whole, run_all_reduce, all_reduced, one_count,
      twice_others, everybody},
-    {"all_gather", false, "none", false, true, false, gathered, run_all_gather, of_everybody, all_counts,
-     others, everybody},
-    {"broadcast", false, "none", true, true, false, whole, run_broadcast, of_root, one_count, as_is,
+    {"all_gather", true, false, "none", false, true, false, gathered, run_all_gather, of_everybody,
+     all_counts, others, everybody},
+    {"broadcast", true, false, "none", true, true, false, whole, run_broadcast, of_root, one_count, as_is,
      only_root},
-    {"reduce_scatter", true, nullptr, false, true, false, scattered, run_reduce_scatter, own_share_reduced,
-     all_counts, others, everybody},
-    {"reduce", true, nullptr, true, true, false, whole, run_reduce, at_root_reduced, one_count, as_is,
+    {"reduce_scatter", true, true, nullptr, false, true, false, scattered, run_reduce_scatter,
+     own_share_reduced, all_counts, others, everybody},
+    {"reduce", true, true, nullptr, true, true, false, whole, run_reduce, at_root_reduced, one_count, as_is,
      everybody},
-    {"alltoall", false, "none", false, false, false, exchanged, run_alltoall, own_share_of_everybody,
+    {"alltoall", true, false, "none", false, false, false, exchanged, run_alltoall, own_share_of_everybody,
      all_counts, others, everybody},
-    {"alltoallv", false, "none", false, false, false, exchanged_unevenly, run_alltoallv, uneven_of_everybody,
-     busiest_count, others, everybody},
-    {"scatter", false, "none", true, true, false, scattered, run_scatter, own_share_of_root, all_counts,
+    {"alltoallv", true, false, "none", false, false, false, exchanged_unevenly, run_alltoallv,
+     uneven_of_everybody, busiest_count, others, everybody},
+    {"scatter", true, false, "none", true, true, false, scattered, run_scatter, own_share_of_root, all_counts,
      others, only_root},
-    {"gather", false, "none", true, true, false, gathered, run_gather, at_root_of_everybody, all_counts,
+    {"gather", true, false, "none", true, true, false, gathered, run_gather, at_root_of_everybody, all_counts,
      others, everybody},
-    {"sendrecv", false, nullptr, false, false, false, whole, run_sendrecv, of_left_neighbour, one_count,
+    {"sendrecv", true, false, nullptr, false, false, false, whole, run_sendrecv, of_left_neighbour, one_count,
      as_is, everybody},
-    {"hypercube", false, "", false, true, true, gathered, run_hypercube, of_everybody, other_counts, as_is,
+    {"hypercube", true, false, "", false, true, true, gathered, run_hypercube, of_everybody, other_counts,
+     as_is, everybody},
+    {"all_gatherv", false, false, "none", false, true, false, gathered_unevenly, run_all_gatherv,
+     uneven_share_of_everybody, busiest_count, others, everybody},
+    {"reduce_scatterv", false, true, nullptr, false, true, false, scattered_unevenly, run_reduce_scatterv,
+     uneven_share_reduced, busiest_count, others, everybody},
+    {"barrier", false, false, "none", false, true, false, nothing, run_barrier, no_data, one_count, as_is,
      everybody},
 };
 

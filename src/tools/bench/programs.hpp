@@ -1,4 +1,5 @@
-// The programs of nccl-tests: how many elements each moves, the call it times, and what must come out of it.
+// The programs of nccl-tests, and some of ours: how many elements each moves, the call it times, and what
+// must come out of it.
 #pragma once
 
 #include <cstddef>
@@ -26,9 +27,10 @@ struct Shape {
   std::size_t element = 4;  // bytes
   // As nccl-tests has them: of the send and the receive buffer, and what the call takes.
   std::size_t send = 0, receive = 0, count = 0;
-  // Where rank r's input and output lie in the one buffer of a call in place: r times these.
-  std::size_t input_apart = 0, output_apart = 0;
-  // alltoallv only, by peer.
+  std::size_t brought = 0;  // of the send buffer, what this rank itself fills
+  // Where input and output lie in the one buffer of a call in place.
+  std::size_t input_at = 0, output_at = 0;
+  // Of uneven ones, by peer.
   std::vector<std::size_t> send_counts, send_offsets, receive_counts, receive_offsets;
   std::vector<std::size_t> sender_offsets;  // where this rank's block begins in that peer's input
   std::size_t busiest = 0;                  // elements of the rank that sends or receives most
@@ -55,7 +57,8 @@ struct Segment {
 
 struct Program {
   const char* name;
-  bool reduces;  // takes an operator
+  bool of_nccl_tests;  // or of ours
+  bool reduces;        // takes an operator
   const char*
       shown_op;  // in the redop column; null: the operator, which nccl-tests also shows where none is used
   bool rooted;

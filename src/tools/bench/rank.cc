@@ -56,7 +56,7 @@ class Rank {
     HANSA_RETURN_IF_ERROR(remember(before, &MemoryUse::communicators));
     HANSA_RETURN_IF_ERROR(allocate());
     if (report_) report_->table_head();
-    HANSA_RETURN_IF_ERROR(sections());
+    HANSA_RETURN_IF_ERROR(programs());
     if (options_.local_register)
       HANSA_RETURN_IF_ERROR(status_of(buffers_->forget(comm_, options_.local_register == 2), comm_));
     HANSA_RETURN_IF_ERROR(seat_.meeting->barrier());
@@ -99,7 +99,7 @@ class Rank {
     if (matrix->n < static_cast<std::size_t>(ranks_))
       return Status(Code::kInvalidArgument,
                     fmt::format("the traffic matrix is for {} ranks; there are {}", matrix->n, ranks_));
-    const std::size_t needed = options_.program->shape(0, 1, rank_, ranks_, 0, options_.traffic).busiest;
+    const std::size_t needed = program_->shape(0, 1, rank_, ranks_, 0, options_.traffic).busiest;
     if (needed > options_.maxbytes)
       return Status(Code::kInvalidArgument,
                     fmt::format("the traffic matrix needs {} bytes: say so with -b and -e", needed));
@@ -137,16 +137,24 @@ class Rank {
     return {};
   }
 
-  Status sections() {
-    const Program& program = *options_.program;
+  Status programs() {
+    const long long before = used_memory();
+    for (const Program* program : options_.programs) {
+      program_ = program;
+      if (report_ && options_.programs.size() > 1) report_->note(fmt::format("# {}", program->name));
+      HANSA_RETURN_IF_ERROR(sections(*program));
+    }
+    return remember(before, &MemoryUse::measurements);
+  }
+
+  Status sections(const Program& program) {
     if (program.power_of_two && (ranks_ & (ranks_ - 1)) != 0) {
       if (report_) report_->note(fmt::format("nRanks {} is not a power of 2, skipping", ranks_));
       return {};
     }
-    const long long before = used_memory();
     const bool each_root = program.rooted && options_.root < 0;
     for (const Type& type : options_.types())
-      for (const Op op : options_.ops())
+      for (const Op op : options_.ops(program))
         for (int root = 0; root < (each_root ? ranks_ : 1); ++root) {
           Section section{type, program.reduces ? op : Op::kMove, each_root ? root : options_.root, ncclSum};
           HANSA_RETURN_IF_ERROR(make_operator(section));
@@ -154,7 +162,7 @@ class Rank {
           if (section.op == Op::kMulSum)
             HANSA_RETURN_IF_ERROR(status_of(ncclRedOpDestroy(section.handle, comm_), comm_));
         }
-    return remember(before, &MemoryUse::measurements);
+    return {};
   }
 
   Status make_operator(Section& section) {
@@ -169,11 +177,10 @@ class Rank {
   }
 
   Shape shape_of(const Section& section, std::size_t bytes) const {
-    return options_.program->shape(bytes, section.type.size, rank_, ranks_, section.root, options_.traffic);
+    return program_->shape(bytes, section.type.size, rank_, ranks_, section.root, options_.traffic);
   }
 
   Status one_section(const Section& section, const char* op_name) {
-    const Program& program = *options_.program;
     HANSA_RETURN_IF_ERROR(seat_.meeting->barrier());
     for (std::size_t bytes = options_.minbytes; bytes <= options_.maxbytes;
          bytes = bytes == 0 ? 1 : bytes * 2) {
@@ -188,10 +195,10 @@ class Rank {
         const Shape shape = shape_of(section, bytes);
         Row row;
         row.bytes = std::max(shape.send, shape.receive) * shape.element;
-        row.count = shape.count;
+        row.count = program_->of_nccl_tests ? shape.count : shape.busiest;
         row.type = section.type.name;
         row.op = op_name;
-        row.root = program.rooted ? section.root : -1;
+        row.root = program_->rooted ? section.root : -1;
         HANSA_ASSIGN_OR_RETURN(row.apart, measure(section, shape, false));
         HANSA_ASSIGN_OR_RETURN(row.in_place, measure(section, shape, true));
         if (report_) report_->row(row);
@@ -201,7 +208,7 @@ class Rank {
   }
 
   void announce(std::size_t bytes, const char* what) {
-    const std::string text = fmt::format("{} of {} bytes, {}", options_.program->name, bytes, what);
+    const std::string text = fmt::format("{} of {} bytes, {}", program_->name, bytes, what);
     if (seat_.thread == 0) seat_.watch->begin(text);
     if (report_) report_->progress(text);
   }
@@ -218,10 +225,10 @@ class Rank {
                     section.handle,
                     in_place,
                     comm_};
-    const ncclResult_t result = options_.program->run(shape, call);
+    const ncclResult_t result = program_->run(shape, call);
     if (result == ncclSuccess) return {};
     return status_of(result, comm_)
-        .within(fmt::format("{} of {} bytes", options_.program->name, shape.count * shape.element));
+        .within(fmt::format("{} of {} bytes", program_->name, shape.count * shape.element));
   }
 
   std::size_t off(const Section& section) const {
@@ -246,9 +253,9 @@ class Rank {
     } else {
       HANSA_ASSIGN_OR_RETURN(measured.seconds, over_ranks(seconds));
     }
-    const auto bytes = static_cast<double>(options_.program->moved(shape) * shape.element);
+    const auto bytes = static_cast<double>(program_->moved(shape) * shape.element);
     measured.algorithm_bandwidth = measured.seconds > 0 ? bytes / 1e9 / measured.seconds : 0;
-    measured.bus_bandwidth = measured.algorithm_bandwidth * options_.program->bus_factor(ranks_);
+    measured.bus_bandwidth = measured.algorithm_bandwidth * program_->bus_factor(ranks_);
     summary_.mean_bandwidth += measured.bus_bandwidth;
     ++rows_;
     HANSA_RETURN_IF_ERROR(check(section, shape, in_place, measured));
@@ -257,7 +264,7 @@ class Rank {
 
   void fill(const Section& section, const Shape& shape, bool in_place) {
     ++seed_;
-    buffers_->fill(*options_.program, shape, section.type, section.op, seed_, in_place, off(section));
+    buffers_->fill(*program_, shape, section.type, section.op, seed_, in_place, off(section));
   }
 
   // nccl-tests' way: one operation behind the other, and their time divided by their number.
@@ -335,14 +342,14 @@ class Rank {
   }
 
   Status check(const Section& section, const Shape& shape, bool in_place, Measured& measured) {
-    measured.checked = options_.check > 0 && (!in_place || options_.program->in_place);
+    measured.checked = options_.check > 0 && (!in_place || program_->in_place);
     for (int i = 0; i < options_.check && measured.wrong == 0; ++i) {
       fill(section, shape, in_place);
       HANSA_RETURN_IF_ERROR(operate(section, shape, in_place, 0));
       long long own = 0;
       if (measured.checked)
-        own = static_cast<long long>(buffers_->wrong(*options_.program, shape, section.type, section.op,
-                                                     seed_, in_place, off(section)));
+        own = static_cast<long long>(
+            buffers_->wrong(*program_, shape, section.type, section.op, seed_, in_place, off(section)));
       HANSA_ASSIGN_OR_RETURN(const auto all, seat_.meeting->all_of(own, seat_.ranks));
       measured.wrong = std::accumulate(all.begin(), all.end(), 0LL);
       summary_.wrong_checks +=
@@ -353,6 +360,7 @@ class Rank {
 
   Options options_;
   const Seat seat_;
+  const Program* program_ = options_.programs.front();  // which is run
   std::optional<Report> report_;
   int rank_ = 0, ranks_ = 1, leader_ = 0;  // among those of the same color; the leader's rank among all
   ncclComm_t comm_ = nullptr;

@@ -45,7 +45,7 @@ std::string amount(long long bytes) {
 
 struct Report::Record {
   std::FILE* file;
-  Json document;
+  JsonReport json;
 };
 
 Statistics statistics_of(std::vector<double> times) {
@@ -72,7 +72,7 @@ Report::Report(const Options& options) : options_(options), terminal_(isatty(STD
   if (options.output_file.empty()) return;
   std::string path = options.output_file;
   if (std::FILE* file = create(path)) {
-    record_ = std::make_unique<Record>(Record{file, json_head(options, environment())});
+    record_.reset(new Record{file, JsonReport(options, environment())});
     std::printf("# Writing JSON output to %s\n", path.c_str());
   } else {
     std::printf("# skipping json output; %s not accessible\n", path.c_str());
@@ -84,7 +84,7 @@ Report::Report(const Options& options) : options_(options), terminal_(isatty(STD
 Report::~Report() {
   clear_progress();
   if (!record_) return;
-  std::fprintf(record_->file, "%s\n", record_->document.dump(1).c_str());
+  std::fprintf(record_->file, "%s\n", record_->json.text().c_str());
   std::fclose(record_->file);
 }
 
@@ -94,7 +94,7 @@ void Report::head(const std::vector<Introduction>& ranks, std::size_t reduced_ma
   ncclGetVersion(&version);
   std::printf("# nccl-tests version %s nccl-headers=%d nccl-library=%d\n", kImitated, NCCL_VERSION_CODE,
               version);
-  std::printf("# Collective test starting: %s\n", o.program_name.c_str());
+  std::printf("# Collective test starting: %s\n", o.name.c_str());
   std::printf(
       "# nThread %d nGpus %d minBytes %zu maxBytes %zu step: %zu(%s) warmup iters: %d iters: %d agg iters: "
       "%d "
@@ -123,7 +123,7 @@ void Report::head(const std::vector<Introduction>& ranks, std::size_t reduced_ma
                 ranks[rank].device_name);
   if (reduced_maximum > 0)
     std::printf("#\n# Reducing maxBytes to %zu due to memory limitation\n", reduced_maximum);
-  if (record_) record_->document["config"] = json_config(o, ranks);
+  if (record_) record_->json.head(ranks);
 }
 
 void Report::table_head() {
@@ -148,7 +148,6 @@ void Report::table_head() {
        {"i_min", "i_max", "i_p99", "i_cv%"}, "timestamp");
   line({"(B)", "(elements)", "", "", ""}, {"(us)", "(GB/s)", "(GB/s)", ""}, {"(us)", "(us)", "(us)", "(%)"},
        "%Y-%m-%d %H:%M:%S");
-  if (record_) record_->document["results"] = Json::array();
 }
 
 void Report::body(const Measured& measured) {
@@ -182,7 +181,7 @@ void Report::row(const Row& row) {
     percentiles("apart", row.apart);
     percentiles("in-place", row.in_place);
   }
-  if (record_) record_->document["results"].push_back(json_row(options_, row));
+  if (record_) record_->json.row(row);
 }
 
 void Report::note(const std::string& line) {
@@ -199,7 +198,7 @@ void Report::foot(const Summary& summary, const MemoryUse* memory) {
                                                               : "FAILED";
   std::printf("# %-20s : %g %s\n#\n", "Avg bus bandwidth", summary.mean_bandwidth, verdict);
   if (summary.stopped) std::printf("# Stopped by a signal: the lines above are all that was measured\n");
-  std::printf("# Collective test concluded: %s\n", options_.program_name.c_str());
+  std::printf("# Collective test concluded: %s\n", options_.name.c_str());
   if (memory)
     std::printf("# %-20s : Initialization %s | User-Allocated %s | Collective %s | Total  %s\n",
                 "Host memory usage", amount(memory->communicators).c_str(), amount(memory->buffers).c_str(),
@@ -207,7 +206,7 @@ void Report::foot(const Summary& summary, const MemoryUse* memory) {
                 amount(memory->communicators + memory->buffers + memory->measurements).c_str());
   std::printf("#\n\n");
   std::fflush(stdout);
-  if (record_) add_summary(record_->document, options_, summary);
+  if (record_) record_->json.foot(summary);
 }
 
 void Report::progress(const std::string& what) {
