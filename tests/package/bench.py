@@ -100,6 +100,9 @@ def test_types():
     """All types and operators, and each root: everything exact."""
     output = bench(3, "all_reduce", "-b", "100", "-e", "100", "-o", "all", "-d", "all", "-n", "1", "-w", "0").stdout
     check(len({(row[2], row[3]) for row in rows(output)}) == 12 * 6 and " : 0 OK" in output, "12 types, 6 operators", output)
+    for program in ("all_reduce", "reduce", "reduce_scatter"):  # more ranks than the narrowest type can count
+        output = run(HANSA, "bench", program, "-t", "11", "-b", "600", "-e", "600", "-o", "all", "-d", "all", "-n", "1", "-w", "0").stdout
+        check(len(rows(output)) == 12 * 6 and " : 0 OK" in output, f"{program} of 11 ranks", output)
     output = bench(3, "reduce", "-b", "1000", "-e", "1000", "-r", "-1", "-n", "1").stdout
     check([row[4] for row in rows(output)] == ["0", "1", "2"], "each root", output)
     for program in ("all_gatherv", "reduce_scatterv", "barrier"):

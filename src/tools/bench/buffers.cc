@@ -13,7 +13,7 @@ namespace hansa::bench {
 namespace {
 
 constexpr unsigned char kUntouched = 0xa5;
-constexpr std::size_t kAlignment = 64;  // of malloc's buffers
+constexpr std::size_t kAlignment = NCCL_WIN_REQUIRED_ALIGNMENT;  // of malloc's buffers
 
 std::size_t touched(const std::byte* from, std::size_t elements, std::size_t element) {
   std::size_t count = 0;
@@ -72,6 +72,7 @@ ncclResult_t Buffers::enroll(ncclComm_t comm, bool as_window) {
 
 ncclResult_t Buffers::forget(ncclComm_t comm, bool as_window) {
   for (void*& handle : handles_) {
+    if (handle == nullptr) continue;  // where registration brings nothing
     const ncclResult_t result = as_window ? ncclCommWindowDeregister(comm, static_cast<ncclWindow_t>(handle))
                                           : ncclCommDeregister(comm, handle);
     if (result != ncclSuccess) return result;

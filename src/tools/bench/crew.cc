@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 constexpr auto kTick = 20ms;        // between two looks of whoever watches
 constexpr auto kRankPatience = 5s;  // for ranks to end once their communicators are aborted
 constexpr auto kProcessPatience = 10s;
+constexpr auto kHearsay = 200ms;
 
 int result_of(Ending ending) {
   switch (ending) {
@@ -127,8 +128,13 @@ void Watch::begin(const std::string& what) {
 }
 
 void Watch::fail(int rank, const Status& status) {
-  if (status.code() != Code::kAborted && board_.end(Ending::kFailed))
-    say(fmt::format("Test NCCL failure: rank {}: {}", rank, status.message()));
+  if (status.code() == Code::kAborted) return;
+  // Another rank's end is often the first this one hears of what this process is about to hear itself: a
+  // signal to all, a death that its parent can tell more of.
+  if (status.code() == Code::kRemote)
+    for (auto left = kHearsay; left > 0ms && !board_.ended(); left -= kTick)
+      std::this_thread::sleep_for(kTick);
+  if (board_.end(Ending::kFailed)) say(fmt::format("Test NCCL failure: rank {}: {}", rank, status.message()));
 }
 
 void Watch::run() {

@@ -20,7 +20,8 @@ Status status_of(ncclResult_t result, ncclComm_t comm) {
   if (result == ncclSuccess) return {};
   const char* text = ncclGetLastError(comm);
   if (*text == '\0') text = ncclGetLastError(nullptr);
-  return Status(Code::kRemote, fmt::format("'{} / {}'", ncclGetErrorString(result), text));
+  const Code code = result == ncclRemoteError ? Code::kRemote : Code::kInternal;
+  return Status(code, fmt::format("'{} / {}'", ncclGetErrorString(result), text));
 }
 
 SharedMeeting::SharedMeeting(Board& board, std::byte* slots, int rank, int ranks)

@@ -63,7 +63,8 @@ struct Maker {
     return (static_cast<std::uint64_t>(rank) + n - first) % n < static_cast<std::uint64_t>(most);
   }
 
-  // The sum of all ranks' is a multiple of their number, or, where the type cannot hold that, small.
+  // Of integers. The sum of all ranks' is a multiple of their number, or, where the type cannot hold that,
+  // small.
   std::int64_t averaged(std::size_t i, int rank) const {
     const std::uint64_t random = hash(seed, i, ~std::uint64_t{0});
     const std::int64_t low = type.is_signed ? -1 : 1;
@@ -83,7 +84,9 @@ struct Maker {
       return random & 1 ? 2 : 0.5;
     }
     if (op == Op::kMax || op == Op::kMin) return static_cast<double>(within(random, -limit, limit));
-    if (op == Op::kAvg) return static_cast<double>(averaged(i, rank));
+    // One rank alone, so that sums are exact; a power of two, so that it is the same whether the sum is
+    // divided or each contribution multiplied by the reciprocal; so large that the quotient is no subnormal.
+    if (op == Op::kAvg) return among(i, rank, 1) ? std::ldexp(random & 1 ? 1 : -1, random & 2 ? 6 : 7) : 0;
     const std::int64_t most = op == Op::kMulSum ? limit / 2 : limit,
                        some = std::min<std::int64_t>(ranks, most);
     return among(i, rank, some) ? static_cast<double>(within(random, -(most / some), most / some)) : 0;
@@ -115,7 +118,7 @@ struct Maker {
   }
 };
 
-// Only for numbers that the type holds exactly.
+// Rounded to nearest, ties to even. Not for subnormal numbers.
 std::uint64_t encoded(const Type& type, double value) {
   std::uint64_t bits = 0;
   if (type.id == ncclFloat64) {
@@ -129,9 +132,10 @@ std::uint64_t encoded(const Type& type, double value) {
         std::frexp(std::fabs(value), &exponent) * 2 - 1;  // 1.fraction times 2^(exponent - 1)
     const int bias = (1 << (type.exponent_bits - 1)) - 1;
     const std::uint64_t sign = value < 0 ? 1 : 0;
-    bits = (sign << type.exponent_bits | static_cast<std::uint64_t>(exponent - 1 + bias))
-               << type.mantissa_bits |
-           static_cast<std::uint64_t>(std::ldexp(fraction, type.mantissa_bits));
+    // A mantissa that rounds up to two carries into the exponent, as it should.
+    bits = ((sign << type.exponent_bits | static_cast<std::uint64_t>(exponent - 1 + bias))
+            << type.mantissa_bits) +
+           static_cast<std::uint64_t>(std::nearbyint(std::ldexp(fraction, type.mantissa_bits)));
   }
   return bits;
 }
@@ -140,7 +144,8 @@ std::uint64_t reduced_bits(const Maker& maker, std::size_t i) {
   if (maker.floats()) {
     double result = maker.contribution(i, 0);
     for (int rank = 1; rank < maker.ranks; ++rank) result = maker.fold(result, maker.contribution(i, rank));
-    if (maker.op == Op::kAvg) result /= maker.ranks;
+    const double share = 1.0 / maker.ranks;  // 8- and 16-bit floats are computed with as fp32
+    if (maker.op == Op::kAvg) result *= maker.type.size < 8 ? static_cast<float>(share) : share;
     if (maker.op == Op::kMulSum) result *= 2;
     return encoded(maker.type, result);
   }
