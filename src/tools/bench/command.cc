@@ -177,6 +177,7 @@ int run(Options& options, const Local& local) {
   if (!options.algorithm.empty()) set_variable("HANSA_ALGORITHM", options.algorithm);
   if (!options.transport.empty()) set_variable("HANSA_TRANSPORT", options.transport);
   if (local.ranks > 0) return run_local(options, local);
+  if (local.threads_per_process > 1) return refuse("--threads-per-process goes with -n");
   World world;
   const auto launcher = launcher_of_this_process();
   if (!launcher.ok()) return refuse(launcher.status().message());

@@ -51,7 +51,7 @@ class Rank {
   Status all() {
     seat_.watch->begin("bringing the ranks together");
     HANSA_RETURN_IF_ERROR(introduce());
-    const long long before = used_memory();
+    const long long before = memory_now();
     HANSA_RETURN_IF_ERROR(connect());
     HANSA_RETURN_IF_ERROR(remember(before, &MemoryUse::communicators));
     HANSA_RETURN_IF_ERROR(allocate());
@@ -90,7 +90,19 @@ class Rank {
     if (report_) report_->head(ranks, reduced ? most : 0);
     options_.maxbytes = most;
     options_.minbytes = std::min(options_.minbytes, most);
+    HANSA_RETURN_IF_ERROR(same_work(ranks));
     return fits_matrix();
+  }
+
+  // All groups must measure the same number of things, or they would wait for one another in vain.
+  Status same_work(const std::vector<Introduction>& ranks) const {
+    const bool depends = options_.root < 0 || std::ranges::any_of(options_.programs, &Program::power_of_two);
+    for (const Introduction& one : ranks)
+      if (depends && std::ranges::count(ranks, one.color, &Introduction::color) != ranks_)
+        return Status(
+            Code::kInvalidArgument,
+            "groups of different sizes (NCCL_TESTS_SPLIT) cannot run hypercube, or each root in turn");
+    return {};
   }
 
   Status fits_matrix() const {
@@ -118,7 +130,7 @@ class Rank {
   }
 
   Status allocate() {
-    const long long before = used_memory();
+    const long long before = memory_now();
     const std::size_t shift = static_cast<std::size_t>(options_.unalign) * 8;  // room for the widest type
     auto made = Buffers::make(options_.maxbytes + shift, options_.malloc_buffers);
     HANSA_RETURN_IF_ERROR(made.status());
@@ -128,17 +140,19 @@ class Rank {
     return remember(before, &MemoryUse::buffers);
   }
 
+  long long memory_now() const { return options_.memory ? used_memory() : 0; }
+
   // Notes what all processes have grown by since `before` was measured.
   Status remember(long long before, long long MemoryUse::*into) {
     if (!options_.memory) return {};
     HANSA_RETURN_IF_ERROR(seat_.meeting->barrier());
-    HANSA_ASSIGN_OR_RETURN(const auto grown, seat_.meeting->all_of(used_memory() - before, seat_.ranks));
+    HANSA_ASSIGN_OR_RETURN(const auto grown, seat_.meeting->all_of(memory_now() - before, seat_.ranks));
     memory_.*into = std::ranges::max(grown);
     return {};
   }
 
   Status programs() {
-    const long long before = used_memory();
+    const long long before = memory_now();
     for (const Program* program : options_.programs) {
       program_ = program;
       if (report_ && options_.programs.size() > 1) report_->note(fmt::format("# {}", program->name));
