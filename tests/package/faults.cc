@@ -85,7 +85,7 @@ WRAP(ncclScatter,
 WRAP(hansaAllToAllV,
      (const void* in, const size_t sends[], const size_t send_at[], void* out, const size_t receives[],
       const size_t receive_at[], ncclDataType_t type, ncclComm_t comm, cudaStream_t stream),
-     (in, sends, send_at, out, receives, receive_at, type, comm, stream), out, receives[1])
+     (in, sends, send_at, out, receives, receive_at, type, comm, stream), out, 1)
 
 // Messages arrive when the group ends.
 extern "C" ncclResult_t __real_ncclRecv(void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t);

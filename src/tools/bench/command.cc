@@ -259,6 +259,7 @@ std::optional<int> bench_by_name(int argc, char** argv) {
 }
 
 int bench_main(int argc, char** argv) {
+  if (const auto result = bench_by_name(argc, argv)) return *result;
   CLI::App app;
   app.require_subcommand(1);
   int status = 0;

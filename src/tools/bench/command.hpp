@@ -9,7 +9,7 @@ namespace hansa::tools {
 // nothing was done.
 std::optional<int> bench_by_name(int argc, char** argv);
 
-// A command that has nothing but `bench`. Returns its exit status.
+// A command that has nothing but `bench` and the names of its programs. Returns its exit status.
 int bench_main(int argc, char** argv);
 
 }  // namespace hansa::tools
