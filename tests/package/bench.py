@@ -89,6 +89,8 @@ def test_flags():
                   ["-J", "a.txt"], ["--nonsense"], ["-K", "1"], ["-n", "2", "-I", "1", "-K", "2"], ["--timing", "barrier", "-m", "2"], ["8"]):
         refused = bench(2, "all_reduce", *flags, expect=REFUSED)
         check(len(refused.stderr) > 20 and refused.stdout == "", f"{flags} is refused with a reason", refused.stdout + refused.stderr)
+    for text, size in (("1.5K", 1536), ("4kb", 4096), ("2M", 2 << 20)):
+        check(f"minBytes {size} maxBytes {size} " in bench(1, "reduce", "-b", text, "-e", text, "-n", "1").stdout, f"the size {text}")
     for words in ([], ["all_reduced"], ["--nonsense", "all_reduce"]):
         check("all_gather" in run(HANSA, "bench", "-n", "2", *words, expect=REFUSED).stderr, f"{words}: the programs are named")
     run(HANSA, "bench", "-n", "3", "--threads-per-process", "2", "all_reduce", expect=REFUSED)
@@ -172,6 +174,7 @@ def test_wrong_data():
     for program in PROGRAMS:
         output = bench(2, program, "-b", "4K", "-e", "4K", "-n", "1", expect=WRONG, of=FAULTY, BENCH_FAULT="flip").stdout
         found, = rows(output)
+        check("# wrong elements apart: 1 of rank 0.\n" in output, f"{program}: whose", output)
         check(found[-5] == "1" and found[-1] in ("1", "N/A"), f"{program}: one element is wrong", output)
         check("Out of bounds values : " + ("1" if program in MESSAGES else "2") + " FAILED" in output, f"{program}: checks that failed", output)
     bench(2, "all_reduce", *QUICK, "-c", "0", of=FAULTY, BENCH_FAULT="flip")

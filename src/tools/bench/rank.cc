@@ -366,6 +366,7 @@ class Rank {
             buffers_->wrong(*program_, shape, section.type, section.op, seed_, in_place, off(section)));
       HANSA_ASSIGN_OR_RETURN(const auto all, seat_.meeting->all_of(own, seat_.ranks));
       measured.wrong = std::accumulate(all.begin(), all.end(), 0LL);
+      measured.wrong_by_rank = all;
       summary_.wrong_checks +=
           static_cast<int>(std::ranges::count_if(all, [](long long wrong) { return wrong > 0; }));
     }

@@ -170,6 +170,20 @@ void Report::percentiles(const char* where, const Measured& measured) {
               all.least * 1e6, all.p50 * 1e6, all.p95 * 1e6, all.p99 * 1e6, all.most * 1e6);
 }
 
+void Report::wrong_ranks(const char* where, const Measured& measured) {
+  constexpr std::size_t kMostNamed = 8;
+  if (measured.wrong == 0) return;
+  std::string named;
+  std::size_t count = 0;
+  for (std::size_t rank = 0; rank < measured.wrong_by_rank.size(); ++rank) {
+    if (measured.wrong_by_rank[rank] == 0) continue;
+    if (++count <= kMostNamed) named += fmt::format(" {} of rank {},", measured.wrong_by_rank[rank], rank);
+  }
+  named.back() = count > kMostNamed ? ',' : '.';
+  std::printf("# wrong elements %s:%s%s\n", where, named.c_str(),
+              count > kMostNamed ? fmt::format(" and of {} more ranks.", count - kMostNamed).c_str() : "");
+}
+
 void Report::row(const Row& row) {
   clear_progress();
   std::printf("%12zu  %12zu  %8s  %6s  %6d", row.bytes, row.count, row.type, row.op, row.root);
@@ -177,6 +191,8 @@ void Report::row(const Row& row) {
   body(row.in_place);
   if (options_.report_timestamps) std::printf("%21s", time_of_day().c_str());
   std::printf("\n");
+  wrong_ranks("apart", row.apart);
+  wrong_ranks("in-place", row.in_place);
   if (options_.percentiles) {
     percentiles("apart", row.apart);
     percentiles("in-place", row.in_place);

@@ -29,7 +29,8 @@ Statistics statistics_of(std::vector<double> times);
 struct Measured {
   double seconds = 0, algorithm_bandwidth = 0, bus_bandwidth = 0;  // GB/s
   bool checked = false;
-  long long wrong = 0;                          // elements, of all ranks
+  long long wrong = 0;  // elements, of all ranks
+  std::vector<long long> wrong_by_rank;
   std::vector<double> iterations;               // if kept: each the slowest rank's
   std::vector<std::vector<double>> by_process;  // if there are several: each the slowest of its ranks'
 };
@@ -75,6 +76,7 @@ class Report {
   struct Record;  // of the JSON
   void body(const Measured& measured);
   void percentiles(const char* where, const Measured& measured);
+  void wrong_ranks(const char* where, const Measured& measured);
   void clear_progress();
 
   const Options& options_;
