@@ -40,7 +40,7 @@ class Rank {
     const Status status = all();
     if (!status.ok()) seat_.watch->fail(seat_.rank, status);
     summary_.stopped = seat_.watch->board().ending == Ending::kStopped;
-    if (rows_ > 0) summary_.mean_bandwidth /= rows_;
+    if (halves_ > 0) summary_.mean_bandwidth /= halves_;
     if (report_ && (status.ok() || summary_.stopped))
       report_->foot(summary_, options_.memory && status.ok() ? &memory_ : nullptr);
     if (!status.ok()) return kCallFailed;
@@ -215,6 +215,8 @@ class Rank {
         row.root = program_->rooted ? section.root : -1;
         HANSA_ASSIGN_OR_RETURN(row.apart, measure(section, shape, false));
         HANSA_ASSIGN_OR_RETURN(row.in_place, measure(section, shape, true));
+        summary_.mean_bandwidth += row.apart.bus_bandwidth + row.in_place.bus_bandwidth;
+        halves_ += 2;
         if (report_) report_->row(row);
       } while (options_.advance(bytes));
     }
@@ -270,8 +272,6 @@ class Rank {
     const auto bytes = static_cast<double>(program_->moved(shape) * shape.element);
     measured.algorithm_bandwidth = measured.seconds > 0 ? bytes / 1e9 / measured.seconds : 0;
     measured.bus_bandwidth = measured.algorithm_bandwidth * program_->bus_factor(ranks_);
-    summary_.mean_bandwidth += measured.bus_bandwidth;
-    ++rows_;
     HANSA_RETURN_IF_ERROR(check(section, shape, in_place, measured));
     return measured;
   }
@@ -381,7 +381,7 @@ class Rank {
   ncclComm_t comm_ = nullptr;
   std::optional<Buffers> buffers_;
   std::uint64_t seed_ = 0;
-  long rows_ = 0;
+  long halves_ = 0;  // of rows
   Summary summary_;
   MemoryUse memory_;
 };
