@@ -1,4 +1,5 @@
 // `hansa demo`: every collective over several ranks of this machine, every result checked.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -17,9 +18,7 @@ struct Demo {
   Demo() {
     for (const bench::Program& program : bench::programs()) options.programs.push_back(&program);
     options.name = "demo";
-    options.minbytes = 8;
-    options.maxbytes = 2 << 20;
-    options.stepfactor = 64;
+    options.sizes = {8, 4096, 1 << 18, 4 << 20};
     options.iters = 10;
   }
 };
@@ -38,6 +37,10 @@ void add_demo(CLI::App& app, int& status) {
   command->add_option("-i,--iterations", demo->options.iters, "timed calls of each")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  command->add_option("-s,--sizes", demo->options.sizes, "bytes")
+      ->delimiter(',')
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 40))
+      ->capture_default_str();
   command->callback([demo, &status] {
     if (demo->ranks % demo->threads != 0) {
       std::fprintf(stderr, "hansa demo: %d ranks are no whole number of processes of %d\n", demo->ranks,
@@ -47,6 +50,9 @@ void add_demo(CLI::App& app, int& status) {
     }
     demo->options.arguments = bench::command_line();
     demo->options.nthreads = demo->threads;
+    std::ranges::sort(demo->options.sizes);
+    demo->options.minbytes = demo->options.sizes.front();
+    demo->options.maxbytes = demo->options.sizes.back();
     status =
         bench::run_processes(demo->ranks / demo->threads, demo->threads, demo->options.timeout,
                              [&](const bench::Seat& seat) { return bench::run_rank(demo->options, seat); });

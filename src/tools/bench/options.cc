@@ -82,6 +82,12 @@ Status complete(Options& o, const std::function<const char*(const char*)>& looku
 }
 
 bool Options::advance(std::size_t& size) const {
+  if (!sizes.empty()) {
+    const auto next = std::ranges::upper_bound(sizes, size);
+    if (next == sizes.end() || *next > maxbytes) return false;
+    size = *next;
+    return true;
+  }
   std::size_t step = stepbytes;
   if (stepfactor > 1) {
     const auto factor = static_cast<std::size_t>(stepfactor);

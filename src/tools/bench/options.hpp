@@ -22,6 +22,8 @@ struct Options {
   int nthreads = 1, ngpus = 1;
   std::size_t minbytes = 32 << 20, maxbytes = 32 << 20, stepbytes = 1 << 20;
   long stepfactor = 1;
+  std::vector<std::size_t>
+      sizes;  // rising, from minbytes to maxbytes: these and none between; no flag of nccl-tests
   int iters = 20, agg_iters = 1, warmup_iters = 1, run_cycles = 1, check = 1;
   int parallel_init = 0, blocking = 0, timeout = 0, report_cputime = 0, report_timestamps = 0;
   int average = 1, local_register = 0, memory = 0, unalign = 0, per_iter_timing = 0, per_iter_skip = 0;
