@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <string_view>
@@ -63,6 +64,12 @@ std::size_t available_memory() {
   return known > 0
              ? static_cast<std::size_t>(known)
              : static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(getpagesize());
+}
+
+void settle() {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(10);
+  while (std::chrono::steady_clock::now() < end) {
+  }
 }
 
 long long used_memory() { return kilobytes("/proc/self/smaps_rollup", "Pss:"); }

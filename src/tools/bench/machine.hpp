@@ -21,6 +21,10 @@ std::vector<std::string> command_line();
 std::string processor_name();
 // Bytes that this host can give without swapping.
 std::size_t available_memory();
+// Keeps the calling thread busy for a moment: the scheduler moves ranks that it started on one core apart
+// only when it sees them run.
+void settle();
+
 // Bytes of this process that are in memory, a shared page by its share.
 long long used_memory();
 

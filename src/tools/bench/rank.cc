@@ -56,6 +56,7 @@ class Rank {
     HANSA_RETURN_IF_ERROR(remember(before, &MemoryUse::communicators));
     HANSA_RETURN_IF_ERROR(allocate());
     if (report_) report_->table_head();
+    settle();
     HANSA_RETURN_IF_ERROR(programs());
     if (options_.local_register)
       HANSA_RETURN_IF_ERROR(status_of(buffers_->forget(comm_, options_.local_register == 2), comm_));
