@@ -5,6 +5,7 @@
 
 namespace hansa::tools {
 
+void add_bench(CLI::App& app, int& status);
 void add_config(CLI::App& app, int& status);
 void add_demo(CLI::App& app, int& status);
 void add_schedule(CLI::App& app, int& status);

@@ -2,9 +2,11 @@
 #include <string>
 
 #include "hansa/hansa.h"
+#include "tools/bench/command.hpp"
 #include "tools/commands.hpp"
 
 int main(int argc, char** argv) {
+  if (const auto result = hansa::tools::bench_by_name(argc, argv)) return *result;
   CLI::App app{"Hansa: collective communication. See `hansa COMMAND --help`."};
   app.name("hansa");
   const auto dotted = [](int major, int minor, int patch) {
@@ -15,6 +17,7 @@ int main(int argc, char** argv) {
                            " (NCCL interface " + dotted(NCCL_MAJOR, NCCL_MINOR, NCCL_PATCH) + ")");
   app.require_subcommand(1);
   int status = 0;
+  hansa::tools::add_bench(app, status);
   hansa::tools::add_config(app, status);
   hansa::tools::add_demo(app, status);
   hansa::tools::add_schedule(app, status);
