@@ -45,8 +45,8 @@ enum class ChunkOrder : std::uint8_t { kChunkMajor, kStepMajor };
 enum class Mechanism : std::uint8_t { kStaged, kPull, kPush };
 
 inline constexpr std::uint32_t kNoChannel = 0xffffffffu;
-inline constexpr std::uint16_t kReturnLanes = 2;  // a plan has at most so many lanes of its own
-inline constexpr std::size_t kDirectBytes = 32 * 1024;
+inline constexpr std::uint16_t kReturnLanes = 2;        // a plan has at most so many lanes of its own
+inline constexpr std::size_t kDirectBytes = 32 * 1024;  // or half a channel, where that is less
 
 // One direction of one lane to one peer, and which steps use it, in order.
 struct Channel {

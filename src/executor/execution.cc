@@ -70,6 +70,9 @@ std::size_t Execution::step_elements(std::uint32_t step, std::uint32_t chunk) co
 void Execution::start(const Call& call) {
   call_ = call;
   if (plan_.direct) {
+    const std::size_t fits =
+        call.chunk * size_of(call.type) * std::max<std::uint32_t>(plan_.schedule.largest_message, 1);
+    direct_bytes_ = std::min(kDirectBytes, fits);
     call_.chunk = std::max<std::size_t>(call.map.max_elements(), 1);
     direct_.start(call.number, call.stamp);
   }

@@ -80,7 +80,7 @@ class Execution {
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes);
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
-    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= kDirectBytes;
+    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_;
   }
   bool acquire_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
   // Whether the step only accepts what a peer writes into its destination.
@@ -108,6 +108,8 @@ class Execution {
   std::vector<std::uint32_t> measure_of_;   // by step: the operand that tells its blocks' lengths
 
   Call call_;
+  std::size_t direct_bytes_ =
+      kDirectBytes;  // what is staged must fit half a channel, or two ends wait for each other
   const std::atomic<bool>* ended_ = nullptr;
   std::size_t element_bytes_ = 1, scratch_stride_ = 0;
   std::vector<Cursor> cursors_;               // by channel
