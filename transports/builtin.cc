@@ -7,7 +7,7 @@ namespace hansa {
 
 std::span<const TransportKind> builtin_transports() {
   static constexpr TransportKind kTransports[] = {
-      {"inproc", probe_inproc, [](const TransportOptions& options) { return open_inproc(options); }},
+      {"inproc", probe_inproc, [](const TransportOptions& options) { return open_inproc(options); }, true},
       {"shm", probe_shm,
        [](const TransportOptions& options) {
          return open_shm(options, shm_slots(options.ranks, options.lanes));

@@ -147,6 +147,7 @@ struct TransportKind {
   // Whether this process can use it at all, and if not, why not and what would help.
   Status (*probe)();
   Result<std::unique_ptr<Transport>> (*open)(const TransportOptions&);
+  bool within_process = false;  // reaches nobody else, so where no two ranks share one it need not be tried
 };
 
 // In order of preference.

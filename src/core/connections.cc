@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "base/log.hpp"
 
@@ -59,6 +60,13 @@ Status check_names(std::string_view list) {
   return status;
 }
 
+// Any two of them.
+bool share_a_process(const std::vector<Member>& members) {
+  std::set<std::uint64_t> processes;
+  return !std::all_of(members.begin(), members.end(),
+                      [&](const Member& member) { return processes.insert(member.process).second; });
+}
+
 }  // namespace
 
 Result<Connections> Connections::open(Session& session, const TransportOptions& options,
@@ -75,6 +83,8 @@ Result<Connections> Connections::open(Session& session, const TransportOptions& 
   const std::size_t rows = builtin_transports().size();
   all.transports_.resize(rows);
   for (std::size_t row = 0; row < rows; ++row) {
+    if (forced.empty() && builtin_transports()[row].within_process && !share_a_process(session.members()))
+      continue;
     HANSA_ASSIGN_OR_RETURN(const bool complete, all.try_row(session, row, options, forced));
     if (complete) break;
   }

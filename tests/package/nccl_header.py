@@ -62,7 +62,7 @@ def compile_everywhere(compilers, cuda):
     program = "int main(void) { ncclConfig_t config = NCCL_CONFIG_INITIALIZER; return config.size != %d; }\n"
     count = 0
     for language in compilers.languages:
-        for version in VERSIONS:
+        for version in VERSIONS if language == "C99" else (None, NEWEST):
             text = program % SIZES[version or 22707]
             options = ["-I", OURS] + ([f"-DHANSA_NCCL_API={version}"] if version else [])
             with_cuda = [*options, "-isystem", cuda]
