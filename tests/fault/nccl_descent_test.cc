@@ -107,9 +107,9 @@ TEST(Split, FailsInTheBackgroundWhenARankGoes) {
 // Another thread's abort ends a call that waits for ranks which never come.
 TEST(Split, ABlockingOneEndsWithItsParent) {
   Ranks ranks(2);
-  std::thread splitting([&] {
+  std::thread splitting([comm = ranks[0]] {
     ncclComm_t child = nullptr;
-    EXPECT_NE(ncclSuccess, ncclCommSplit(ranks[0], 0, 0, &child, nullptr));
+    EXPECT_NE(ncclSuccess, ncclCommSplit(comm, 0, 0, &child, nullptr));
     EXPECT_EQ(nullptr, child);
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
