@@ -57,7 +57,7 @@ class Communicator {
   void descend_from(Origin origin);
   // Took part in the parent's division, but has no place: nothing may be done with it.
   bool absent() const noexcept { return options_.rank < 0; }
-  // Children on their way in the background.
+  // Children on their way: whoever aborts this ends them, too.
   Nursery& nursery() noexcept { return nursery_; }
   const Nursery& nursery() const noexcept { return nursery_; }
 

@@ -1,4 +1,4 @@
-// The children of a communicator that are made in the background: whose handle the program does not have yet.
+// The children of a communicator that are being made: whose handle the program does not have yet.
 #pragma once
 
 #include <memory>

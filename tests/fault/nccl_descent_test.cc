@@ -7,12 +7,6 @@
 namespace hansa::test {
 namespace {
 
-ncclConfig_t non_blocking() {
-  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;
-  return config;
-}
-
 // Every rank of it adds one: the sum is how many there are.
 void expect_size(ncclComm_t comm, int ranks) {
   int one = 1, count = 0;

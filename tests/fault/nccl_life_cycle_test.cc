@@ -8,12 +8,6 @@
 namespace hansa::test {
 namespace {
 
-ncclConfig_t non_blocking() {
-  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;
-  return config;
-}
-
 // A communicator in a given state; of two ranks, the second never comes where the first is to stay
 // connecting.
 class InState : public testing::TestWithParam<std::tuple<int, int>> {

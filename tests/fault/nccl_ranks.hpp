@@ -26,6 +26,12 @@ inline std::string last_error(ncclComm_t comm = nullptr) { return ncclGetLastErr
 #define EXPECT_DONE(call) EXPECT_EQ(ncclSuccess, (call)) << #call << ": " << ncclGetLastError(nullptr)
 #define ASSERT_DONE(call) ASSERT_EQ(ncclSuccess, (call)) << #call << ": " << ncclGetLastError(nullptr)
 
+inline ncclConfig_t non_blocking() {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  return config;
+}
+
 // A thread for every element, joined.
 template <class T>
 void in_threads(std::vector<T>& items, const std::function<void(int, T&)>& body) {

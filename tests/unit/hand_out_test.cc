@@ -15,14 +15,9 @@
 namespace hansa::bootstrap {
 namespace {
 
+using test::some_bytes;
 using test::Variables;
 using namespace std::chrono_literals;
-
-std::vector<std::byte> some_bytes(std::size_t count) {
-  std::vector<std::byte> bytes(count);
-  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::byte>(i * 31 + i / 256);
-  return bytes;
-}
 
 // Free a moment ago.
 std::uint16_t some_port() {

@@ -13,14 +13,9 @@ namespace hansa::bootstrap {
 namespace {
 
 using test::ScriptedPmi;
+using test::some_bytes;
 using test::Variables;
 using namespace std::chrono_literals;
-
-std::vector<std::byte> some_bytes(std::size_t count) {
-  std::vector<std::byte> bytes(count);
-  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::byte>(i * 31 + i / 256);
-  return bytes;
-}
 
 TEST(Pieces, ComeTogetherAgain) {
   for (const std::size_t most_value : {16, 17, 99, 512, 16384}) {

@@ -15,6 +15,12 @@
 
 namespace hansa::test {
 
+inline std::vector<std::byte> some_bytes(std::size_t count) {
+  std::vector<std::byte> bytes(count);
+  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::byte>(i * 31 + i / 256);
+  return bytes;
+}
+
 // An environment of one's own.
 class Variables {
  public:

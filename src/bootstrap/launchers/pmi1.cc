@@ -56,26 +56,19 @@ class Pmi1 final : public KeyValueSpace {
         const PmiAnswer answer,
         socket_.ask_line(fmt::format("cmd=put kvsname={} key={} value={}", space_, key, value), "put_result",
                          deadline));
-    if (answer.succeeded()) return Status();
-    return Status(Code::kRemote, fmt::format("the launcher's process manager does not take {}; only one "
-                                             "launcher may be made in a process",
-                                             key));
+    return answer.succeeded() ? Status() : refused_to_put(key);
   }
 
   Status fence(Deadline deadline) override {
     HANSA_ASSIGN_OR_RETURN(const PmiAnswer answer,
                            socket_.ask_line("cmd=barrier_in", "barrier_out", deadline));
-    if (answer.succeeded()) return Status();
-    return Status(Code::kRemote,
-                  "the launcher's process manager gave the barrier up; look for ranks that "
-                  "have ended");
+    return answer.succeeded() ? Status() : gave_up("barrier");
   }
 
   Result<std::string> get(const std::string& key, Deadline deadline) override {
     HANSA_ASSIGN_OR_RETURN(const PmiAnswer answer, ask_value(key, deadline));
     if (answer.succeeded()) return std::string(answer.field("value"));
-    return Status(Code::kRemote,
-                  fmt::format("rank 0 has put no {}; does every rank run the same program?", key));
+    return put_nothing_as(key);
   }
 
  private:

@@ -60,19 +60,13 @@ class Pmi2 final : public KeyValueSpace {
     HANSA_ASSIGN_OR_RETURN(const PmiAnswer answer,
                            socket_.ask_message(fmt::format("cmd=kvs-put;key={};value={};", key, value),
                                                "kvs-put-response", deadline));
-    if (answer.succeeded()) return Status();
-    return Status(Code::kRemote, fmt::format("the launcher's process manager does not take {}; only one "
-                                             "launcher may be made in a process",
-                                             key));
+    return answer.succeeded() ? Status() : refused_to_put(key);
   }
 
   Status fence(Deadline deadline) override {
     HANSA_ASSIGN_OR_RETURN(const PmiAnswer answer,
                            socket_.ask_message("cmd=kvs-fence;", "kvs-fence-response", deadline));
-    if (answer.succeeded()) return Status();
-    return Status(Code::kRemote,
-                  "the launcher's process manager gave the fence up; look for ranks that "
-                  "have ended");
+    return answer.succeeded() ? Status() : gave_up("fence");
   }
 
   Result<std::string> get(const std::string& key, Deadline deadline) override {
@@ -81,8 +75,7 @@ class Pmi2 final : public KeyValueSpace {
         socket_.ask_message(fmt::format("cmd=kvs-get;jobid={};srcid=0;key={};", space_, key),
                             "kvs-get-response", deadline));
     if (answer.succeeded() && answer.field("found") == "TRUE") return std::string(answer.field("value"));
-    return Status(Code::kRemote,
-                  fmt::format("rank 0 has put no {}; does every rank run the same program?", key));
+    return put_nothing_as(key);
   }
 
  private:

@@ -163,4 +163,21 @@ std::optional<LocalPlace> find_local_place(std::string_view mapping, Rank rank, 
   return place;
 }
 
+Status refused_to_put(const std::string& key) {
+  return Status(Code::kRemote, fmt::format("the launcher's process manager does not take {}; only one "
+                                           "launcher may be made in a process",
+                                           key));
+}
+
+Status gave_up(const char* what) {
+  return Status(
+      Code::kRemote,
+      fmt::format("the launcher's process manager gave the {} up; look for ranks that have ended", what));
+}
+
+Status put_nothing_as(const std::string& key) {
+  return Status(Code::kRemote,
+                fmt::format("rank 0 has put no {}; does every rank run the same program?", key));
+}
+
 }  // namespace hansa::bootstrap

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "hansa/status.hpp"
 #include "hansa/types.hpp"
 
 namespace hansa::bootstrap {
@@ -43,5 +44,10 @@ struct LocalPlace {
   int rank = 0, ranks = 1;
 };
 std::optional<LocalPlace> find_local_place(std::string_view mapping, Rank rank, Rank ranks);
+
+// What a process manager that says no means, in either version.
+Status refused_to_put(const std::string& key);
+Status gave_up(const char* what);
+Status put_nothing_as(const std::string& key);
 
 }  // namespace hansa::bootstrap
