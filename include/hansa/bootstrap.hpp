@@ -48,6 +48,42 @@ struct RootTraffic {
   std::uint64_t messages = 0;     // sent and received by the root after registration
 };
 
+// What a rank does in a communicator, for the others to tell their users.
+struct Whereabouts {
+  enum class State : std::uint8_t { kOutside, kInside, kStopped, kSilent };
+
+  State state = State::kOutside;  // of its calls; the last two are what others find
+  bool collective = false;        // `call` is a collective
+  std::uint64_t number = 0;       // of the last collective that it has entered
+  std::uint32_t since_ms = 0;     // since it entered the call, or left it
+  std::string call;               // in words, with its number; empty: none so far
+  std::vector<Rank> waits_for;    // inside: whose messages are missing, as far as it knows
+  // Of the collective that was asked about, where this rank has entered it; the signature is 0 where it says
+  // nothing (a count of zero leaves at once).
+  std::uint32_t asked_signature = 0;
+  std::string asked_call;
+};
+
+// Why a rank wants to know what the others do.
+struct Concern {
+  enum class Why : std::uint8_t {
+    kWaiting,   // its call goes on for a while: have all ranks made the same one?
+    kLate,      // for so long that users want to know who is late
+    kMismatch,  // a message that does not belong to its call has come
+  };
+  Why why = Why::kWaiting;
+  std::uint64_t number = 0;  // of the collective it is in; 0: it is in something else
+  std::string detail;        // of a mismatch: what has come
+};
+
+// What came of asking everybody. A mismatch is none: it fails the session.
+struct Verdict {
+  bool late = false;  // users want to know
+  Rank speaker = -1;  // the one rank that is to tell them
+  std::vector<Rank> missing;
+  std::string text;
+};
+
 class Session {
  public:
   virtual ~Session() = default;  // leaves, if leave() was not called
@@ -64,11 +100,17 @@ class Session {
   struct Watcher {
     std::function<void(const Status&)> failed;  // once, when a member dies or raises
     std::function<void(Rank)> left;             // a member is done, and has sent all it ever will
+    // Asked when some rank has a concern, with the number of the collective that it is about.
+    std::function<Whereabouts(std::uint64_t)> whereabouts = {};
+    std::function<void(const Verdict&)> judged = {};
   };
   // From now on; what has happened already is told before this returns.
   virtual void watch(Watcher watcher) = 0;
   // Tells every member that this communicator has failed, and why. Does not block. First reason wins.
   virtual void raise(const Status& reason) = 0;
+  // Has all ranks asked what they do. Whoever waits hears of the verdict within a second, or of the failure
+  // if calls with the same number differ; ranks that cannot answer are in it, too. Does not block.
+  virtual void ask(const Concern& concern) = 0;
   // This rank is done; its end from now on is no failure to others. Does not block. No callback comes
   // afterwards.
   virtual void leave() = 0;

@@ -123,6 +123,7 @@ void Hub::on_below_message(Below& below, Message type, BytesView payload) {
   Lateness lateness;
   Absence absence;
   Failure failure;
+  RaisedConcern raised;
   if (!below.local) ++messages_;
   if (!below.known) {
     if (below.local && type == Message::kEnter && Entry::parse(payload, &entry)) return enter(below, entry);
@@ -142,6 +143,10 @@ void Hub::on_below_message(Below& below, Message type, BytesView payload) {
     note_left(absence.ranks, below.link.get());
   } else if (type == Message::kLeave && below.local) {
     farewell(below);
+  } else if (type == Message::kConcern && RaisedConcern::parse(payload, &raised)) {
+    concern(raised, payload);
+  } else if (type == Message::kPresent) {
+    present(below, payload);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     // Where a reason starts its way, say whose it is.
     fail(below.local ? failure.status.within(below.process.text()) : failure.status, below.link.get());
@@ -200,12 +205,17 @@ void Hub::on_up_message(Message type, BytesView payload) {
   Lateness lateness;
   Absence absence;
   Failure failure;
+  RollCall call;
   if (type == Message::kTable) {
     spread_table(payload);
   } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
     late(lateness, up_.get());
   } else if (type == Message::kLeft && Absence::parse(payload, &absence)) {
     note_left(absence.ranks, up_.get());
+  } else if (type == Message::kRollCall && RollCall::parse(payload, &call)) {
+    call_roll(call);
+  } else if (type == Message::kVerdict) {
+    spread_verdict(payload);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     fail(failure.status, up_.get());
   } else {
@@ -304,6 +314,7 @@ void Hub::end() {
   if (local_gate_) local_gate_->close_door(local_door_);
   setup_.tree_gate->close_door(tree_door_);
   loop_.cancel(account_timer_);
+  loop_.cancel(roll_.timer);
   local_gate_.reset();
   root_.reset();
   up_.reset();

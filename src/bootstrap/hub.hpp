@@ -9,10 +9,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "bootstrap/gate.hpp"
 #include "bootstrap/identity.hpp"
+#include "bootstrap/roll.hpp"
 #include "bootstrap/unique_id.hpp"
 
 namespace hansa::bootstrap {
@@ -50,6 +53,13 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
     bool delivered = false;   // to the current exchange
     bool accounted = false;   // has said who below it is missing
     bool left = false;        // a member that left
+    bool answered = false;    // the current roll call
+  };
+  struct Roll {
+    bool running = false;
+    RollCall call;
+    std::vector<std::pair<Rank, Presence>> answers;
+    control::EventLoop::Token timer = 0;
   };
 
   Hub(control::EventLoop& loop, Setup setup) : loop_(loop), setup_(std::move(setup)) {}
@@ -89,6 +99,15 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void fail_garbled(const Process& from, Message type);
   // The ranks of a leader that has ended, and of its process, without having left; empty if all had left.
   std::vector<Rank> lost_with(const Process& leader, const Neighbour& place) const;
+
+  // hub_roll.cc: concerns
+  void concern(const RaisedConcern& raised, BytesView payload);
+  void call_roll(const RollCall& call);
+  void present(Below& below, BytesView payload);
+  void conclude_roll(bool waited_enough);
+  void judge_roll();
+  void spread_verdict(BytesView payload);
+
   void send_up(Message type, BytesView payload);
   void send_below(const Below& below, Message type, BytesView payload);
   std::size_t children() const;
@@ -117,6 +136,9 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   std::uint32_t waited_ms_ = 0;
   std::vector<Rank> missing_;
   control::EventLoop::Token account_timer_ = 0;
+  Roll roll_;
+  RaisedConcern concern_;  // at the root: what the roll is about, and what the next will be
+  std::optional<RaisedConcern> next_concern_;
   std::uint64_t messages_ = 0;  // exchanged with the leaders of child hosts
 };
 

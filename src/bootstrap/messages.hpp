@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 3;
+inline constexpr std::uint16_t kProtocol = 4;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host
@@ -37,6 +37,10 @@ enum class Message : std::uint8_t {
   kLeft,          // through the whole tree: Absence, who left
   kNeighbours,    // leader to members: Neighbours, whom to tell should the leader die
   kAdmit,         // usher to rank: Admission
+  kConcern,       // member to leader, and up to the first: RaisedConcern
+  kRollCall,      // the first leader to everybody: RollCall
+  kPresent,       // the answers, back: Contributions of Presence
+  kVerdict,       // the first leader to everybody: Verdict
 };
 
 // A process as people and peers know it.

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <set>
 
 #include "bootstrap/courier.hpp"
 #include "bootstrap/root.hpp"
+#include "bootstrap/seats_of_process.hpp"
 #include "control/local_socket.hpp"
 
 namespace hansa::bootstrap {
@@ -22,12 +22,6 @@ constexpr milliseconds kFarewell{1000};
 // A hub may end just when a rank of its host comes; then the next to try founds a new one.
 constexpr int kMostConnects = 100;
 constexpr milliseconds kReconnect{5};
-
-// A forked child drops its copies of sessions; these references keep it from closing what the parent's seats
-// own.
-struct SeatsOfProcess {
-  std::set<std::shared_ptr<Seat>> seats;
-};
 
 }  // namespace
 
@@ -116,6 +110,8 @@ void Seat::on_message(Link&, Message type, BytesView payload) {
   Welcome welcome;
   Absence absence;
   Failure failure;
+  RollCall call;
+  Verdict verdict;
   if (type == Message::kTable) {
     take_table(payload);
   } else if (type == Message::kNeighbours && Neighbours::parse(payload, &neighbours_)) {
@@ -124,6 +120,10 @@ void Seat::on_message(Link&, Message type, BytesView payload) {
     fail(failure.status);
   } else if (type == Message::kLeft && Absence::parse(payload, &absence)) {
     note_left(absence.ranks);
+  } else if (type == Message::kRollCall && RollCall::parse(payload, &call)) {
+    answer(call);
+  } else if (type == Message::kVerdict && parse_verdict(payload, &verdict)) {
+    take_verdict(verdict);
   } else if (type == Message::kLeave) {
     done();
   } else if (type == Message::kWelcome && Welcome::parse(payload, &welcome)) {

@@ -25,6 +25,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Result<Table> exchange(BytesView mine);
   void watch(Session::Watcher watcher);
   void raise(const Status& reason);
+  void ask(const Concern& concern);
   void leave();
   std::vector<Member> members();
   Status failure();
@@ -49,6 +50,10 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void found_hub();
   void take_table(BytesView payload);
   void note_left(const std::vector<Rank>& ranks);
+  void answer(const RollCall& call);
+  std::vector<Elsewhere> elsewhere() const;
+  void take_verdict(const Verdict& verdict);
+  void speak_for_leader(std::uint64_t asked);
   void fail(const Status& why);  // first reason wins
   void done();
 
@@ -73,6 +78,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   int failed_connects_ = 0;
   bool left_ = false;
   Session::Watcher watcher_;
+  std::vector<Rank> missing_;               // of the last verdict
+  std::uint64_t asked_ = 0, answered_ = 0;  // concerns, and verdicts
 
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;

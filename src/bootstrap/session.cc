@@ -67,6 +67,9 @@ class SeatedSession final : public Session {
   void raise(const Status& reason) override {
     if (usable().ok() && !reason.ok()) seat_->raise(reason);
   }
+  void ask(const Concern& concern) override {
+    if (usable().ok()) seat_->ask(concern);
+  }
   void leave() override {
     if (left_ || !loop_.ours()) return;
     left_ = true;

@@ -1,0 +1,143 @@
+#include "bootstrap/roll.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+namespace hansa::bootstrap {
+namespace {
+
+constexpr std::size_t kMostCall = 512;  // characters of one call
+constexpr std::size_t kMostWaits = 64;  // ranks or processes that one rank names
+constexpr std::size_t kMostElsewhere = 8;
+
+template <class Number>
+void write_numbers(ByteWriter* to, const std::vector<Number>& numbers) {
+  const std::size_t count = std::min(numbers.size(), kMostWaits);
+  to->number(static_cast<std::uint8_t>(count));
+  for (std::size_t i = 0; i < count; ++i) to->number(numbers[i]);
+}
+
+template <class Number>
+bool read_numbers(ByteReader* from, std::vector<Number>* out) {
+  const auto count = from->number<std::uint8_t>();
+  if (count > kMostWaits) return false;
+  out->clear();
+  for (int i = 0; i < count && from->ok(); ++i) out->push_back(from->number<Number>());
+  return from->ok();
+}
+
+void write_call(ByteWriter* to, const std::string& call) {
+  to->text(std::string_view(call).substr(0, kMostCall));
+}
+
+}  // namespace
+
+std::vector<std::byte> RaisedConcern::encode() const {
+  ByteWriter writer;
+  writer.number(rank);
+  writer.number(static_cast<std::uint8_t>(concern.why));
+  writer.number(concern.number);
+  write_call(&writer, concern.detail);
+  return writer.take();
+}
+
+bool RaisedConcern::parse(BytesView bytes, RaisedConcern* out) {
+  ByteReader reader(bytes);
+  out->rank = reader.number<Rank>();
+  const auto why = reader.number<std::uint8_t>();
+  out->concern.number = reader.number<std::uint64_t>();
+  out->concern.detail = reader.text(kMostCall);
+  if (why > static_cast<std::uint8_t>(Concern::Why::kMismatch)) return false;
+  out->concern.why = static_cast<Concern::Why>(why);
+  return reader.done() && out->rank >= 0 && out->rank < kMostRanks;
+}
+
+std::vector<std::byte> RollCall::encode() const {
+  ByteWriter writer;
+  writer.number(sequence);
+  writer.number(number);
+  return writer.take();
+}
+
+bool RollCall::parse(BytesView bytes, RollCall* out) {
+  ByteReader reader(bytes);
+  out->sequence = reader.number<std::uint64_t>();
+  out->number = reader.number<std::uint64_t>();
+  return reader.done();
+}
+
+std::vector<std::byte> Presence::encode() const {
+  ByteWriter writer;
+  writer.number(static_cast<std::uint8_t>(whereabouts.state));
+  writer.number(static_cast<std::uint8_t>(whereabouts.collective));
+  writer.number(whereabouts.number);
+  writer.number(whereabouts.since_ms);
+  write_call(&writer, whereabouts.call);
+  write_numbers(&writer, whereabouts.waits_for);
+  writer.number(whereabouts.asked_signature);
+  write_call(&writer, whereabouts.asked_call);
+  const std::size_t count = std::min(elsewhere.size(), kMostElsewhere);
+  writer.number(static_cast<std::uint8_t>(count));
+  for (std::size_t i = 0; i < count; ++i) {
+    write_call(&writer, elsewhere[i].call);
+    write_numbers(&writer, elsewhere[i].waits_for);
+  }
+  return writer.take();
+}
+
+bool Presence::parse(BytesView bytes, Rank ranks, Presence* out) {
+  ByteReader reader(bytes);
+  Whereabouts& is = out->whereabouts;
+  const auto state = reader.number<std::uint8_t>();
+  if (state > static_cast<std::uint8_t>(Whereabouts::State::kSilent)) return false;
+  is.state = static_cast<Whereabouts::State>(state);
+  is.collective = reader.number<std::uint8_t>() != 0;
+  is.number = reader.number<std::uint64_t>();
+  is.since_ms = reader.number<std::uint32_t>();
+  is.call = reader.text(kMostCall);
+  if (!read_numbers(&reader, &is.waits_for)) return false;
+  for (const Rank rank : is.waits_for)
+    if (rank < 0 || rank >= ranks) return false;
+  is.asked_signature = reader.number<std::uint32_t>();
+  is.asked_call = reader.text(kMostCall);
+  const auto count = reader.number<std::uint8_t>();
+  if (count > kMostElsewhere) return false;
+  out->elsewhere.clear();
+  for (int i = 0; i < count; ++i) {
+    Elsewhere other;
+    other.call = reader.text(kMostCall);
+    if (!read_numbers(&reader, &other.waits_for)) return false;
+    out->elsewhere.push_back(std::move(other));
+  }
+  return reader.done();
+}
+
+std::vector<std::byte> encode_verdict(const Verdict& verdict) {
+  ByteWriter writer;
+  writer.number(static_cast<std::uint8_t>(verdict.late));
+  writer.number(verdict.speaker);
+  write_numbers(&writer, verdict.missing);
+  writer.text(std::string_view(verdict.text).substr(0, kMostText));
+  return writer.take();
+}
+
+bool parse_verdict(BytesView bytes, Verdict* out) {
+  ByteReader reader(bytes);
+  out->late = reader.number<std::uint8_t>() != 0;
+  out->speaker = reader.number<Rank>();
+  if (!read_numbers(&reader, &out->missing)) return false;
+  out->text = reader.text(kMostText);
+  return reader.done();
+}
+
+bool is_stopped(std::int32_t pid) {
+  // "PID (name) STATE ...": the name may have anything in it.
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);
+  const std::size_t end = line.rfind(") ");
+  return end != std::string::npos && end + 2 < line.size() && (line[end + 2] == 'T' || line[end + 2] == 't');
+}
+
+}  // namespace hansa::bootstrap

@@ -1,0 +1,165 @@
+// What a roll call means, in the words that users read.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "bootstrap/roll.hpp"
+
+namespace hansa::bootstrap {
+namespace {
+
+using State = Whereabouts::State;
+
+constexpr std::size_t kMostNamed = 8;  // ranks that a text describes one by one
+
+std::string who(const std::vector<Member>& members, Rank rank) {
+  const Member& member = members[static_cast<std::size_t>(rank)];
+  return fmt::format("rank {} (host {}, pid {})", rank, member.host_name, member.pid);
+}
+
+std::string seconds(std::uint32_t ms) { return fmt::format("{:.1f} s", ms / 1000.0); }
+
+class Bench {
+ public:
+  Bench(const std::vector<Member>& members, const std::vector<Presence>& roll, const RaisedConcern& concern)
+      : members_(members), roll_(roll), raised_(concern) {}
+
+  Status mismatch() const;
+  Verdict verdict() const;
+
+ private:
+  const Whereabouts& of(Rank rank) const { return roll_[static_cast<std::size_t>(rank)].whereabouts; }
+  Rank ranks() const { return static_cast<Rank>(roll_.size()); }
+  bool arrived(Rank rank) const;
+  std::string does(Rank rank) const;
+  std::string cycle(Rank missing) const;
+  std::vector<Rank> missing() const;
+
+  const std::vector<Member>& members_;
+  const std::vector<Presence>& roll_;
+  const RaisedConcern& raised_;
+};
+
+// Ranks by what they called as the collective in question.
+Status Bench::mismatch() const {
+  std::map<std::uint32_t, std::vector<Rank>> by_signature;
+  for (Rank rank = 0; rank < ranks(); ++rank)
+    if (of(rank).asked_signature != 0) by_signature[of(rank).asked_signature].push_back(rank);
+  std::vector<std::pair<Rank, std::string>> parts;  // by first rank
+  if (raised_.concern.number != 0 && by_signature.size() > 1) {
+    for (const auto& [signature, callers] : by_signature)
+      parts.emplace_back(callers.front(),
+                         fmt::format("{} called {}", ranks_text(callers), of(callers.front()).asked_call));
+  } else if (raised_.concern.why == Concern::Why::kMismatch) {
+    for (Rank rank = 0; rank < ranks(); ++rank)
+      if (parts.size() < kMostNamed) parts.emplace_back(rank, fmt::format("rank {} {}", rank, does(rank)));
+  }
+  if (parts.empty()) return {};
+  std::sort(parts.begin(), parts.end());
+  std::string text = "calls differ: ";
+  for (std::size_t i = 0; i < std::min(parts.size(), kMostNamed); ++i)
+    text += (i > 0 ? "; " : "") + parts[i].second;
+  if (parts.size() > kMostNamed) text += fmt::format("; and {} more", parts.size() - kMostNamed);
+  if (by_signature.size() < 2) text += fmt::format(" ({})", raised_.concern.detail);
+  return Status(Code::kInvalidUsage,
+                text +
+                    ". All ranks must make the same calls, with the same collective, count, type, operation "
+                    "and root, in the same order");
+}
+
+bool Bench::arrived(Rank rank) const {
+  const Whereabouts& is = of(rank);
+  if (raised_.concern.number == 0) return is.state == State::kInside && !is.collective;
+  return is.number > raised_.concern.number ||
+         (is.number == raised_.concern.number && is.asked_signature != 0);
+}
+
+std::string Bench::does(Rank rank) const {
+  const Whereabouts& is = of(rank);
+  switch (is.state) {
+    case State::kStopped:
+      return "is stopped (SIGSTOP or a debugger); SIGCONT lets it go on";
+    case State::kSilent:
+      return "does not answer: is its host overloaded, or its network down?";
+    case State::kInside:
+      return fmt::format("has been in {} for {}", is.call, seconds(is.since_ms));
+    case State::kOutside:
+      break;
+  }
+  if (is.call.empty()) return "has made no call on this communicator yet";
+  return fmt::format("is outside of the library; its last call was {}, over for {}", is.call,
+                     seconds(is.since_ms));
+}
+
+// Where the missing rank waits on another communicator for somebody who waits here.
+std::string Bench::cycle(Rank missing) const {
+  for (const Elsewhere& other : roll_[static_cast<std::size_t>(missing)].elsewhere) {
+    for (const std::uint64_t process : other.waits_for)
+      for (Rank rank = 0; rank < ranks(); ++rank)
+        if (members_[static_cast<std::size_t>(rank)].process == process && of(rank).state == State::kInside)
+          return fmt::format(
+              ", but waits in {} for rank {}, which waits here for rank {}: a cycle, since ranks entered two "
+              "communicators in opposite order",
+              other.call, rank, missing);
+  }
+  for (const Elsewhere& other : roll_[static_cast<std::size_t>(missing)].elsewhere)
+    return fmt::format(", but in {}", other.call);
+  return {};
+}
+
+std::vector<Rank> Bench::missing() const {
+  std::vector<Rank> missing;
+  if (raised_.concern.number != 0) {
+    for (Rank rank = 0; rank < ranks(); ++rank)
+      if (!arrived(rank)) missing.push_back(rank);
+  } else {
+    for (const Rank rank : of(raised_.rank).waits_for)
+      if (!arrived(rank)) missing.push_back(rank);
+  }
+  return missing;
+}
+
+Verdict Bench::verdict() const {
+  Verdict verdict;
+  verdict.late = raised_.concern.why == Concern::Why::kLate;
+  verdict.missing = missing();
+  for (Rank rank = ranks() - 1; rank >= 0; --rank)
+    if (of(rank).state == State::kInside && arrived(rank)) verdict.speaker = rank;
+  const Whereabouts& waits = of(raised_.rank);
+  // It may have come through meanwhile.
+  if (waits.state != State::kInside) return verdict;
+  const auto late = static_cast<Rank>(verdict.missing.size());
+  verdict.text = fmt::format("{} has been waiting for {}: ", waits.call, seconds(waits.since_ms));
+  if (late == 0) {
+    verdict.text += waits.waits_for.empty()
+                        ? "all ranks are in it, and none is missing a message"
+                        : fmt::format("all ranks are in it; rank {} has nothing yet from {}", raised_.rank,
+                                      ranks_text(waits.waits_for));
+    return verdict;
+  }
+  verdict.text += raised_.concern.number != 0
+                      ? fmt::format("{} of {} ranks have come, missing ", ranks() - late, ranks())
+                      : fmt::format("rank {} waits for ", raised_.rank);
+  for (std::size_t i = 0; i < std::min(verdict.missing.size(), kMostNamed); ++i) {
+    const Rank rank = verdict.missing[i];
+    verdict.text +=
+        fmt::format("{}{}, which {}{}", i > 0 ? "; " : "", who(members_, rank), does(rank), cycle(rank));
+  }
+  if (verdict.missing.size() > kMostNamed)
+    verdict.text += "; and " + ranks_text({verdict.missing.begin() + kMostNamed, verdict.missing.end()});
+  return verdict;
+}
+
+}  // namespace
+
+Judgement judge(const std::vector<Member>& members, const std::vector<Presence>& roll,
+                const RaisedConcern& concern) {
+  const Bench bench(members, roll, concern);
+  Judgement judgement;
+  judgement.failure = bench.mismatch();
+  if (judgement.failure.ok()) judgement.verdict = bench.verdict();
+  return judgement;
+}
+
+}  // namespace hansa::bootstrap
