@@ -27,6 +27,12 @@ bool read_numbers(ByteReader* from, std::vector<Number>* out) {
   return from->ok();
 }
 
+bool read_flag(ByteReader* from, bool* out) {
+  const auto byte = from->number<std::uint8_t>();
+  *out = byte == 1;
+  return byte <= 1;
+}
+
 void write_call(ByteWriter* to, const std::string& call) {
   to->text(std::string_view(call).substr(0, kMostCall));
 }
@@ -92,7 +98,7 @@ bool Presence::parse(BytesView bytes, Rank ranks, Presence* out) {
   const auto state = reader.number<std::uint8_t>();
   if (state > static_cast<std::uint8_t>(Whereabouts::State::kSilent)) return false;
   is.state = static_cast<Whereabouts::State>(state);
-  is.collective = reader.number<std::uint8_t>() != 0;
+  if (!read_flag(&reader, &is.collective)) return false;
   is.number = reader.number<std::uint64_t>();
   is.since_ms = reader.number<std::uint32_t>();
   is.call = reader.text(kMostCall);
@@ -124,7 +130,7 @@ std::vector<std::byte> encode_verdict(const Verdict& verdict) {
 
 bool parse_verdict(BytesView bytes, Verdict* out) {
   ByteReader reader(bytes);
-  out->late = reader.number<std::uint8_t>() != 0;
+  if (!read_flag(&reader, &out->late)) return false;
   out->speaker = reader.number<Rank>();
   if (!read_numbers(&reader, &out->missing)) return false;
   out->text = reader.text(kMostText);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "bootstrap/messages.hpp"
+#include "bootstrap/roll.hpp"
 
 namespace {
 
@@ -24,7 +25,7 @@ void try_as(BytesView bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const BytesView bytes = std::as_bytes(std::span(data + 1, size - 1));
-  switch (data[0] % 13) {
+  switch (data[0] % 17) {
     case 0:
       try_as<Registration>(bytes);
       break;
@@ -58,6 +59,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 10:
       try_as<Admission>(bytes);
       break;
+    case 13:
+      try_as<RaisedConcern>(bytes);
+      break;
+    case 14:
+      try_as<RollCall>(bytes);
+      break;
+    case 15: {
+      Presence presence;
+      if (Presence::parse(bytes, 64, &presence)) same(presence.encode(), bytes);
+      break;
+    }
+    case 16: {
+      Verdict verdict;
+      if (parse_verdict(bytes, &verdict)) same(encode_verdict(verdict), bytes);
+      break;
+    }
     default: {
       std::uint64_t sequence = 0;
       std::vector<Contribution> list;
