@@ -1,5 +1,5 @@
-/* What Hansa offers beyond nccl.h: host streams, collectives of uneven sizes, a barrier. What nccl.h says of
- * memory, order, threads and failure holds here too. */
+/* What Hansa offers beyond nccl.h: host streams, time-outs, collectives of uneven sizes, a barrier. What nccl.h
+ * says of memory, order, threads and failure holds here too. */
 #ifndef HANSA_HANSA_H_
 #define HANSA_HANSA_H_
 
@@ -46,6 +46,19 @@ HANSA_VISIBLE ncclResult_t hansaStreamQuery(hansaStream_t stream);
  * block, and holds up the stream while it does; it must not call into this library. */
 HANSA_VISIBLE ncclResult_t hansaStreamAddCallback(hansaStream_t stream, void (*function)(void* argument),
                                                   void* argument);
+
+/* ---- Time-outs. By default an operation may take for ever: lateness is reported (HANSA_LATE_REPORT), not an
+ * error. With a time-out an operation that is not done in time fails with ncclRemoteError, on all ranks, and
+ * the error names who is late; the communicator has failed then. Counted from when an operation begins to
+ * run, not while it waits in its stream. ---- */
+
+/* Seconds that each operation of `comm` which begins from now on may take: 0 is for ever, a negative number
+ * what HANSA_TIMEOUT says, as at first. May be called by any thread at any time. */
+HANSA_VISIBLE ncclResult_t hansaCommSetTimeout(ncclComm_t comm, double seconds);
+
+/* The same for one call only: the next operation that the calling thread gives to any communicator, or all of
+ * the next group (ncclGroupStart must follow first). Wins over hansaCommSetTimeout. */
+HANSA_VISIBLE ncclResult_t hansaNextTimeout(double seconds);
 
 /* ---- Collectives of uneven sizes. Counts and displacements are in elements of `datatype`; an entry of zero
  * is legal and exchanges nothing; tables are read during the call and not kept. ---- */

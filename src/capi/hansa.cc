@@ -2,6 +2,7 @@
 #include "hansa/hansa.h"
 
 #include <chrono>
+#include <cmath>
 #include <memory>
 #include <thread>
 
@@ -71,6 +72,20 @@ ncclResult_t hansaStreamAddCallback(hansaStream_t stream, void (*function)(void*
     operation->argument = argument;
     return report(progress().submit(std::move(one)));
   });
+}
+
+ncclResult_t hansaCommSetTimeout(ncclComm_t comm, double seconds) {
+  const auto found = permitted(comm, Action::kQuery);
+  if (!found.ok()) return report(found.status());
+  if (std::isnan(seconds)) return report(Status(Code::kInvalidArgument, "seconds is not a number"));
+  found.value()->set_limit(seconds);
+  return report({});
+}
+
+ncclResult_t hansaNextTimeout(double seconds) {
+  if (std::isnan(seconds)) return report(Status(Code::kInvalidArgument, "seconds is not a number"));
+  group().set_limit(seconds);
+  return report({});
 }
 
 ncclResult_t hansaAllGatherV(const void* sendbuff, size_t sendcount, void* recvbuff,

@@ -78,11 +78,14 @@ void Communicator::begin(Operation& operation) try {
   if (operation.result.ok() && operation.kind != Operation::Kind::kOneSided) {
     const bool collective = operation.kind == Operation::Kind::kCollective;
     if (collective) complete_tables(operation);
-    operation.result = plans_->start(operation, collective ? ++collectives_ : 0);
+    operation.number = collective ? ++collectives_ : 0;
+    if (operation.nothing) return nothing_to_do(operation);
+    operation.result = plans_->start(operation, static_cast<std::uint32_t>(operation.number));
     if (!operation.result.ok())
       raise(operation.result);  // the others would wait for a rank that does not come
   }
   operation.done = !operation.result.ok();
+  begin_waiting(operation);
 } catch (const std::bad_alloc&) {
   operation.result = Status(Code::kSystem, "out of memory");
   operation.done = true;
@@ -172,6 +175,7 @@ bool Communicator::advance_alone(Operation& operation) {
     if (over) result = operation.execution->failure();
   }
   if (over) {
+    if (result.code() == Code::kInvalidUsage) result = asked_about(operation, result);
     end(operation, result.code() == Code::kRemote ? better_known(result) : result);
     return true;
   }
@@ -180,6 +184,10 @@ bool Communicator::advance_alone(Operation& operation) {
     return true;
   }
   if (!connections_) return any;
+  if (const Status late = look_at_clock(operation); !late.ok()) {
+    end(operation, late);
+    return true;
+  }
   any = connections_->poll() || any;
   if (any) stuck_since_ = {};
   if (any) return true;

@@ -20,6 +20,7 @@
 #include "core/nursery.hpp"
 #include "core/operation.hpp"
 #include "core/parentage.hpp"
+#include "core/patience.hpp"
 #include "core/plan_cache.hpp"
 #include "hansa/bootstrap.hpp"
 #include "hansa/status.hpp"
@@ -103,6 +104,10 @@ class Communicator {
   // True if anything happened.
   bool advance(Operation& operation);
 
+  // Seconds that an operation which begins from now on may take; 0: forever; negative: as HANSA_TIMEOUT says.
+  // Any thread.
+  void set_limit(double seconds) noexcept { limit_.store(seconds, std::memory_order_relaxed); }
+
   // Waits until nothing is left of what calls left behind, or nothing can be done about it any more.
   void flush();
   // Moves on what calls left behind; false when nothing is left. Any thread, at any time.
@@ -168,6 +173,14 @@ class Communicator {
   // Nothing moved: whether that is for good, because a rank that the operation needs has left.
   Status look_for_left(const Operation& operation);
   bool advance_alone(Operation& operation);
+  // lateness.cc: what is due when an operation takes long.
+  void begin_waiting(const Operation& operation);
+  Status look_at_clock(const Operation& operation);
+  Status timed_out(const Operation& operation) const;
+  Status asked_about(const Operation& operation, const Status& mismatch) const;
+  void note_waits_for(const Operation& operation);
+  Whereabouts whereabouts(std::uint64_t number) const;
+  void hear(const Verdict& verdict);
   Result<bool> advance_one_sided(Operation& operation, bool& any);
   void hand_over_leftovers();
 
@@ -203,6 +216,11 @@ class Communicator {
   std::mutex turn_;
   std::atomic<bool> shared_{false};
   std::uint32_t collectives_ = 0;
+  std::atomic<double> limit_{-1};
+  Patience patience_;  // with the operation that runs
+  mutable std::mutex lateness_mutex_;  // guards these two
+  std::vector<Rank> waits_for_;        // of the operation that runs, when last asked
+  Verdict verdict_;
   Operation own_operation_;
   std::map<int, UserOperator> operators_;  // by handle
   std::thread connector_;

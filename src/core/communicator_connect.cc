@@ -93,7 +93,9 @@ Status Communicator::meet() {
                      [this](Rank rank) {
                        left_[static_cast<std::size_t>(rank)].store(true, std::memory_order_release);
                        any_left_.store(true, std::memory_order_release);
-                     }});
+                     },
+                     [this](std::uint64_t number) { return whereabouts(number); },
+                     [this](const Verdict& verdict) { hear(verdict); }});
   }
   HANSA_RETURN_IF_ERROR(connect_peers());
   State connecting = State::kConnecting;

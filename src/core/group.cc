@@ -114,6 +114,8 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
   Operation& operation = communicator.own_operation();
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
+  operation.nothing = empty(request, communicator.ranks());
+  operation.limit = std::exchange(limit_, -1);
   communicator.begin(operation);
   Waiter waiter(communicator.crowded());
   while (!operation.done) {
@@ -127,12 +129,12 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
 
 Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {
   HANSA_RETURN_IF_ERROR(communicator->check(request));
-  if (empty(request, communicator->ranks())) return {};
   const bool simple = !open() && !stream && communicator->blocking();
   if (simple && communicator->pending.load(std::memory_order_acquire) == 0)
     return run_now(*communicator, request);
   auto operation = std::make_unique<Operation>();
   operation->request = request;
+  operation->nothing = empty(request, communicator->ranks());
   operation->own_tables(communicator->ranks());
   add(std::move(communicator), std::move(stream), std::move(operation));
   if (open()) return {};
@@ -191,6 +193,8 @@ void Group::add(Lease communicator, StreamLease stream, std::unique_ptr<Operatio
 }
 
 Status Group::run(std::vector<Entry> entries) {
+  const double limit = std::exchange(limit_, -1);
+  for (const Entry& entry : entries) entry.operation->limit = limit;
   for (const Entry& entry : entries) {
     if (entry.communicator->forked())
       return Status(Code::kInvalidUsage, "the group was opened before fork(): only the parent can end it");

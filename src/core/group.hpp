@@ -31,6 +31,8 @@ class Group {
   // Whether operations that wait for the end need it.
   bool uses(const Communicator& communicator) const noexcept;
   bool uses(const HostStream& stream) const noexcept;
+  // Seconds that the next call, or the group that is open, may take; see Operation::limit.
+  void set_limit(double seconds) noexcept { limit_ = seconds; }
   // Forgets them.
   void drop(const Communicator& communicator);
 
@@ -73,6 +75,7 @@ class Group {
   void add(Lease communicator, StreamLease stream, std::unique_ptr<Operation> operation);
 
   int depth_ = 0;
+  double limit_ = -1;
   Status failure_;
   std::vector<Entry> entries_;
   std::vector<Joint> joints_;

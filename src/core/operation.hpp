@@ -30,6 +30,9 @@ struct Operation {
   void* argument = nullptr;
   bool called = false;
 
+  bool nothing = false;      // of a collective: meets nobody, since all counts are zero
+  double limit = -1;         // seconds it may take; 0: forever; negative: as its communicator says
+  std::uint64_t number = 0;  // of a collective, once begun
   bool begun = false;
   Execution* execution = nullptr;  // of a collective or messages, once begun
   Status result;

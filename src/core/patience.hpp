@@ -1,0 +1,40 @@
+// How long a communicator has been waiting in the operation it runs, and what is due: asking the others what
+// they do, telling the user who is late, giving up. Used by whoever moves the operation on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace hansa {
+
+class Patience {
+ public:
+  enum class Due : std::uint8_t { kNothing, kQuestion, kReport, kTimeOut };
+
+  // In seconds. A report is due every `report` seconds, each time after twice as long; 0: never. `limit`: 0 is
+  // forever.
+  void begin(double report, double limit) noexcept {
+    polls_ = 0;
+    began_ = {};
+    report_ = report;
+    limit_ = limit;
+    asked_ = 0;
+  }
+  // To be called whenever the operation was looked at and is not done.
+  Due poll() noexcept { return ++polls_ % kLookEvery != 0 ? Due::kNothing : look(); }
+  double limit() const noexcept { return limit_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  // Polls between looks at the clock: some microseconds of spinning, some milliseconds of napping.
+  static constexpr std::uint32_t kLookEvery = 64;
+
+  Due look() noexcept;
+
+  std::uint32_t polls_ = 0;
+  int asked_ = 0;
+  Clock::time_point began_{};  // the first look
+  double report_ = 0, limit_ = 0;
+};
+
+}  // namespace hansa

@@ -1,0 +1,305 @@
+// Ranks that are late: reported with what they do and did, an error only with a time-out. Ranks that called
+// something else: an error for all, with both calls in it, also where no message tells.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "nccl_processes.hpp"
+
+namespace hansa::test {
+namespace {
+
+using Shared = Processes::Shared;
+
+// A file that everything said on stderr goes to while this lives, also by processes started meanwhile.
+class Heard {
+ public:
+  Heard() : saved_(dup(STDERR_FILENO)), file_(memfd_create("heard", 0)) { dup2(file_, STDERR_FILENO); }
+  ~Heard() {
+    dup2(saved_, STDERR_FILENO);
+    close(saved_);
+    close(file_);
+  }
+  std::string text() const {
+    std::string text(static_cast<std::size_t>(lseek(file_, 0, SEEK_END)), '\0');
+    if (pread(file_, text.data(), text.size(), 0) < 0) return {};
+    return text;
+  }
+  // Bounded.
+  bool await(const std::string& part) const {
+    for (int i = 0; i < 20'000; ++i, usleep(1000))
+      if (text().find(part) != std::string::npos) return true;
+    return false;
+  }
+
+ private:
+  int saved_, file_;
+};
+
+void expect_heard(const Heard& heard, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) {
+    const bool found = heard.await(part);
+    EXPECT_TRUE(found) << "wanted: " << part << "\nheard: " << heard.text();
+  }
+}
+
+ncclComm_t meet(int rank, int ranks, const ncclUniqueId& id, Report& report) {
+  ncclComm_t comm = nullptr;
+  const ncclResult_t result = ncclCommInitRank(&comm, ranks, id, rank);
+  if (result != ncclSuccess) {
+    report.note(result);
+    _exit(3);
+  }
+  return comm;
+}
+
+ncclResult_t all_reduce(ncclComm_t comm, std::size_t count) {
+  std::vector<float> in(count, 1), out(count);
+  return ncclAllReduce(in.data(), out.data(), count, ncclFloat, ncclSum, comm, nullptr);
+}
+
+void await(const std::atomic<bool>& flag) {
+  while (!flag.load(std::memory_order_acquire)) usleep(500);
+}
+
+class Late : public testing::Test {
+ protected:
+  Late() { setenv("HANSA_LATE_REPORT", "0.5", 1); }
+  ~Late() override {
+    unsetenv("HANSA_LATE_REPORT");
+    unsetenv("HANSA_TIMEOUT");
+  }
+};
+
+TEST_F(Late, ARankOutsideIsNamedAndTheCallGoesOn) {
+  for (const int ranks : {2, 4}) {
+    const Heard heard;
+    Processes processes(ranks, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+      const ncclComm_t comm = meet(rank, ranks, id, report);
+      if (all_reduce(comm, 10) != ncclSuccess) _exit(4);
+      if (rank == 1) await(shared.go);
+      report.note(all_reduce(comm, 100), comm);
+      ncclCommDestroy(comm);
+    });
+    expect_heard(heard, {"allreduce #2 of 100 float", std::to_string(ranks - 1) + " of " + std::to_string(ranks),
+                         "rank 1 (host " + host_name() + ", pid " + std::to_string(processes.pid(1)),
+                         "its last call was allreduce #1 of 10 float"});
+    processes.go();
+    for (int rank = 0; rank < ranks; ++rank) {
+      processes.expect_end(rank);
+      processes.expect(rank, ncclSuccess, {});
+    }
+  }
+}
+
+TEST_F(Late, ACountOfZeroIsNamed) {
+  const Heard heard;
+  Processes processes(2, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+    const ncclComm_t comm = meet(rank, 2, id, report);
+    report.note(all_reduce(comm, rank == 1 ? 0 : 100), comm);
+    if (rank == 1) await(shared.go);
+    ncclCommAbort(comm);
+  });
+  expect_heard(heard, {"allreduce #1 of 100 float", "rank 1 (host", "its last call was allreduce #1 of 0 float"});
+  processes.go();
+  processes.expect_end(1);
+  processes.expect_end(0);
+  processes.expect(1, ncclSuccess, {});
+}
+
+TEST_F(Late, AReceiveNamesItsSender) {
+  const Heard heard;
+  Processes processes(3, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+    const ncclComm_t comm = meet(rank, 3, id, report);
+    char byte = 0;
+    if (rank == 2) await(shared.go);
+    if (rank == 0) report.note(ncclRecv(&byte, 1, ncclInt8, 2, comm, nullptr), comm);
+    if (rank == 2) report.note(ncclSend(&byte, 1, ncclInt8, 0, comm, nullptr), comm);
+    if (rank == 1) report.note(ncclSuccess);
+    ncclCommDestroy(comm);
+  });
+  expect_heard(heard, {"receive of 1 B from rank 2", "rank 2 (host", "has made no call"});
+  processes.go();
+  for (int rank = 0; rank < 3; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclSuccess, {});
+  }
+}
+
+TEST_F(Late, AStoppedRankIsStoppedNotDeadAndGoesOn) {
+  for (const int victim : {0, 1, 3}) {
+    SCOPED_TRACE(victim);
+    const Heard heard;
+    Processes processes(4, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+      const ncclComm_t comm = meet(rank, 4, id, report);
+      if (all_reduce(comm, 10) != ncclSuccess) _exit(4);
+      report.phase = 1;
+      if (rank != victim) await(shared.go);
+      if (rank == victim)
+        while (!shared.go.load(std::memory_order_acquire)) usleep(500);
+      report.note(all_reduce(comm, 100), comm);
+      ncclCommDestroy(comm);
+    });
+    for (int rank = 0; rank < 4; ++rank) processes.await_phase(rank, 1);
+    kill(processes.pid(victim), SIGSTOP);
+    processes.go();
+    expect_heard(heard, {"rank " + std::to_string(victim) + " (host", "is stopped"});
+    kill(processes.pid(victim), SIGCONT);
+    for (int rank = 0; rank < 4; ++rank) {
+      processes.expect_end(rank);
+      processes.expect(rank, ncclSuccess, {});
+    }
+  }
+}
+
+TEST_F(Late, TwoCommunicatorsInOppositeOrderAreACycle) {
+  const Heard heard;
+  Processes processes(2, [&](int rank, const ncclUniqueId& id, Report& report, Shared&) {
+    const ncclComm_t first = meet(rank, 2, id, report);
+    ncclComm_t second = nullptr;
+    if (ncclCommSplit(first, 0, rank, &second, nullptr) != ncclSuccess) _exit(4);
+    report.phase = 1;
+    report.note(all_reduce(rank == 0 ? first : second, 100));
+    pause();
+  });
+  expect_heard(heard, {"allreduce #1 of 100 float", "a cycle, since ranks entered two communicators in opposite order"});
+}
+
+enum class Limit { kEnvironment, kCommunicator, kCall };
+
+class TimeOut : public Late, public testing::WithParamInterface<Limit> {};
+
+TEST_P(TimeOut, IsAnErrorThatNamesWhoIsLate) {
+  for (const int ranks : {2, 4}) {
+    if (GetParam() == Limit::kEnvironment) setenv("HANSA_TIMEOUT", "1", 1);
+    Processes processes(ranks, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+      const ncclComm_t comm = meet(rank, ranks, id, report);
+      if (GetParam() == Limit::kCommunicator && hansaCommSetTimeout(comm, 1) != ncclSuccess) _exit(5);
+      if (all_reduce(comm, 10) != ncclSuccess) _exit(4);
+      if (rank == 1) {
+        await(shared.go);
+        report.note(all_reduce(comm, 100), comm);
+      } else {
+        if (GetParam() == Limit::kCall && hansaNextTimeout(1) != ncclSuccess) _exit(5);
+        report.note(all_reduce(comm, 100), comm);
+      }
+      ncclCommAbort(comm);
+    });
+    for (int rank = 0; rank < ranks; ++rank) {
+      if (rank == 1) continue;
+      processes.expect_end(rank);
+      processes.expect(rank, ncclRemoteError,
+                       {"allreduce #2 of 100 float", "time-out of 1 s", "rank 1 (host " + host_name()});
+    }
+    processes.go();
+    processes.expect_end(1);
+    processes.expect(1, ncclRemoteError, {"allreduce #2 of 100 float", "time-out of 1 s"});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, TimeOut, testing::Values(Limit::kEnvironment, Limit::kCommunicator, Limit::kCall),
+                         [](const auto& row) {
+                           constexpr const char* kNames[] = {"Environment", "Communicator", "Call"};
+                           return kNames[static_cast<int>(row.param)];
+                         });
+
+// Nobody is late for the call before, and a time-out that has not passed changes nothing.
+TEST_F(Late, ATimeOutOfOneCallIsForgottenAfterIt) {
+  Processes processes(2, [&](int rank, const ncclUniqueId& id, Report& report, Shared&) {
+    const ncclComm_t comm = meet(rank, 2, id, report);
+    if (hansaNextTimeout(0.3) != ncclSuccess || all_reduce(comm, 10) != ncclSuccess) _exit(4);
+    if (rank == 1) usleep(1'000'000);
+    report.note(all_reduce(comm, 100), comm);
+    ncclCommDestroy(comm);
+  });
+  for (int rank = 0; rank < 2; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclSuccess, {});
+  }
+}
+
+struct Different {
+  const char* name;
+  ncclResult_t (*call)(ncclComm_t comm, int rank, float* in, float* out);
+  const char *of_first, *of_others;
+};
+
+const Different kDifferent[] = {
+    {"Count",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return ncclAllReduce(i, o, r == 0 ? 8 : 9, ncclFloat, ncclSum, c, nullptr);
+     },
+     "allreduce #2 of 8 float", "allreduce #2 of 9 float"},
+    {"CountFarApart",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return ncclAllReduce(i, o, r == 0 ? 1 : 500'000, ncclFloat, ncclSum, c, nullptr);
+     },
+     "allreduce #2 of 1 float", "allreduce #2 of 500000 float"},
+    {"Type",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return ncclAllReduce(i, o, 8, r == 0 ? ncclFloat : ncclInt, ncclSum, c, nullptr);
+     },
+     "allreduce #2 of 8 float", "allreduce #2 of 8 int32"},
+    {"Operation",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return ncclAllReduce(i, o, 8, ncclFloat, r == 0 ? ncclSum : ncclMax, c, nullptr);
+     },
+     "sum", "max"},
+    {"Collective",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return r == 0 ? ncclAllReduce(i, o, 8, ncclFloat, ncclSum, c, nullptr)
+                     : ncclAllGather(i, o, 8, ncclFloat, c, nullptr);
+     },
+     "allreduce #2 of 8 float", "allgather #2 of 8 float"},
+    // Each waits for the other as root: no message is sent at all.
+    {"RootsThatReceive",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return ncclBroadcast(i, o, 8, ncclFloat, r == 0 ? 1 : 0, c, nullptr);
+     },
+     "broadcast #2 of 8 float", "from rank 0"},
+    {"MessageForCollective",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       return r == 0 ? ncclAllReduce(i, o, 8, ncclFloat, ncclSum, c, nullptr)
+                     : ncclRecv(o, 8, ncclFloat, 0, c, nullptr);
+     },
+     "allreduce #2 of 8 float", "receive of 32 B from rank 0"},
+};
+
+class Differ : public testing::TestWithParam<std::tuple<Different, int>> {};
+
+TEST_P(Differ, AllRanksHearBothCalls) {
+  const Different& different = std::get<0>(GetParam());
+  const int ranks = std::get<1>(GetParam());
+  Processes processes(ranks, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+    const ncclComm_t comm = meet(rank, ranks, id, report);
+    if (all_reduce(comm, 10) != ncclSuccess) _exit(4);
+    std::vector<float> in(4'000'000), out(in.size());
+    report.phase = 1;
+    await(shared.go);
+    ncclResult_t result = different.call(comm, rank, in.data(), out.data());
+    // Who has returned hears of it all the same.
+    while (result == ncclSuccess && ncclCommGetAsyncError(comm, &result) == ncclSuccess && result == ncclSuccess)
+      usleep(1000);
+    report.note(result, comm);
+    if (ncclAllReduce(in.data(), out.data(), 1, ncclFloat, ncclSum, comm, nullptr) != ncclInvalidUsage) _exit(5);
+    ncclCommAbort(comm);
+  });
+  for (int rank = 0; rank < ranks; ++rank) processes.await_phase(rank, 1);
+  const double began = seconds_now();
+  processes.go();
+  for (int rank = 0; rank < ranks; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclInvalidUsage, {"calls differ", different.of_first, different.of_others});
+    EXPECT_LT(processes[rank].at - began, 5) << "promised is one second";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Calls, Differ, testing::Combine(testing::ValuesIn(kDifferent), testing::Values(2, 4)),
+                         [](const auto& row) {
+                           return std::get<0>(row.param).name + std::to_string(std::get<1>(row.param));
+                         });
+
+}  // namespace
+}  // namespace hansa::test
