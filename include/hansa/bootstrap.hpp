@@ -57,6 +57,7 @@ struct Whereabouts {
   std::uint64_t number = 0;       // of the last collective that it has entered
   std::uint32_t since_ms = 0;     // since it entered the call, or left it
   std::string call;               // in words, with its number; empty: none so far
+  std::string communicator;       // by which people know it; stays on its host
   std::vector<Rank> waits_for;    // inside: whose messages are missing, as far as it knows
   // Of the collective that was asked about, where this rank has entered it; the signature is 0 where it says
   // nothing (a count of zero leaves at once).

@@ -41,7 +41,7 @@ std::vector<Elsewhere> Seat::elsewhere() const {
     if (equal(seat->setup_.key, setup_.key) || !seat->watcher_.whereabouts) continue;
     const Whereabouts is = seat->watcher_.whereabouts(0);
     if (is.state != Whereabouts::State::kInside || is.since_ms < kWaitMs) continue;
-    Elsewhere other{is.call, {}};
+    Elsewhere other{is.call + " on " + is.communicator, {}};
     const std::vector<Rank>& missing = seat->missing_.empty() ? is.waits_for : seat->missing_;
     const std::vector<Member> members = seat->members();
     for (const Rank rank : missing)

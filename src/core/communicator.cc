@@ -184,7 +184,7 @@ bool Communicator::advance_alone(Operation& operation) {
     return true;
   }
   if (!connections_) return any;
-  if (const Status late = look_at_clock(operation); !late.ok()) {
+  if (const Status late = look_at_clock(operation, any); !late.ok()) {
     end(operation, late);
     return true;
   }

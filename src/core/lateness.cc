@@ -21,8 +21,8 @@ void Communicator::begin_waiting(const Operation& operation) {
   patience_.begin(config().late_report, limit);
 }
 
-Status Communicator::look_at_clock(const Operation& operation) {
-  const Patience::Due due = patience_.poll();
+Status Communicator::look_at_clock(const Operation& operation, bool moved) {
+  const Patience::Due due = patience_.poll(moved);
   if (due == Patience::Due::kNothing) return {};
   if (due == Patience::Due::kTimeOut) return timed_out(operation);
   if (session_) {

@@ -1,5 +1,7 @@
 #include "core/patience.hpp"
 
+#include <algorithm>
+
 namespace hansa {
 namespace {
 
@@ -11,24 +13,26 @@ constexpr double kQuestion = 0.2;
 
 Patience::Due Patience::look() noexcept {
   const Clock::time_point now = Clock::now();
-  if (began_ == Clock::time_point()) {
-    began_ = now;
-    return Due::kNothing;
+  const bool first = began_ == Clock::time_point();
+  if (first) began_ = now;
+  if (first || moved_) still_ = now;
+  moved_ = false;
+  const auto since = [now](Clock::time_point then) {
+    return std::chrono::duration<double>(now - then).count();
+  };
+  const double took = since(began_), still = since(still_);
+  if (limit_ > 0 && took >= limit_) return Due::kTimeOut;
+  if (report_ > 0 && still >= report_) {
+    report_ *= 2;
+    return Due::kReport;
   }
-  const double waited = std::chrono::duration<double>(now - began_).count();
-  if (limit_ > 0 && waited >= limit_) return Due::kTimeOut;
-  // Before the time is over it should be known who is late.
-  const double question = limit_ > 0 && limit_ < 2 * kQuestion ? limit_ / 2 : kQuestion;
-  if (asked_ == 0 && waited >= question) {
+  if (asked_ == 0 && still >= kQuestion) {
     ++asked_;
     return Due::kQuestion;
   }
-  if (report_ > 0 && waited >= report_) {
-    report_ = 2 * waited;
-    return Due::kReport;
-  }
-  if (asked_ == 1 && limit_ > 0 && waited >= limit_ - kQuestion) {
-    ++asked_;
+  // Before the time is over it should be known who is late.
+  if (asked_ <= 1 && limit_ > 0 && took >= std::max(limit_ - kQuestion, limit_ / 2)) {
+    asked_ = 2;
     return Due::kQuestion;
   }
   return Due::kNothing;

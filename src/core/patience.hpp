@@ -11,8 +11,8 @@ class Patience {
  public:
   enum class Due : std::uint8_t { kNothing, kQuestion, kReport, kTimeOut };
 
-  // In seconds. A report is due every `report` seconds, each time after twice as long; 0: never. `limit`: 0 is
-  // forever.
+  // In seconds. A report is due when nothing has moved for `report` seconds, and again each time after twice as
+  // long; 0: never. The operation as a whole may take `limit`; 0: forever.
   void begin(double report, double limit) noexcept {
     polls_ = 0;
     began_ = {};
@@ -21,7 +21,10 @@ class Patience {
     asked_ = 0;
   }
   // To be called whenever the operation was looked at and is not done.
-  Due poll() noexcept { return ++polls_ % kLookEvery != 0 ? Due::kNothing : look(); }
+  Due poll(bool moved) noexcept {
+    moved_ = moved_ || moved;
+    return ++polls_ % kLookEvery != 0 ? Due::kNothing : look();
+  }
   double limit() const noexcept { return limit_; }
 
  private:
@@ -33,7 +36,9 @@ class Patience {
 
   std::uint32_t polls_ = 0;
   int asked_ = 0;
+  bool moved_ = false;
   Clock::time_point began_{};  // the first look
+  Clock::time_point still_{};  // the last that saw something move
   double report_ = 0, limit_ = 0;
 };
 

@@ -120,7 +120,7 @@ TEST_F(Late, AReceiveNamesItsSender) {
     if (rank == 1) report.note(ncclSuccess);
     ncclCommDestroy(comm);
   });
-  expect_heard(heard, {"receive of 1 B from rank 2", "rank 2 (host", "has made no call"});
+  expect_heard(heard, {"receive #1 of 1 bytes from rank 2", "rank 2 (host", "has made no call"});
   processes.go();
   for (int rank = 0; rank < 3; ++rank) {
     processes.expect_end(rank);
@@ -258,13 +258,13 @@ const Different kDifferent[] = {
      [](ncclComm_t c, int r, float* i, float* o) {
        return ncclBroadcast(i, o, 8, ncclFloat, r == 0 ? 1 : 0, c, nullptr);
      },
-     "broadcast #2 of 8 float", "from rank 0"},
+     "broadcast #2 of 8 float, root 1", "broadcast #2 of 8 float, root 0"},
     {"MessageForCollective",
      [](ncclComm_t c, int r, float* i, float* o) {
        return r == 0 ? ncclAllReduce(i, o, 8, ncclFloat, ncclSum, c, nullptr)
                      : ncclRecv(o, 8, ncclFloat, 0, c, nullptr);
      },
-     "allreduce #2 of 8 float", "receive of 32 B from rank 0"},
+     "allreduce #2 of 8 float", "receive #1 of 32 bytes from rank 0"},
 };
 
 class Differ : public testing::TestWithParam<std::tuple<Different, int>> {};
