@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/process.hpp"
+#include "control/logbook.hpp"
 #include "core/connections.hpp"
 #include "core/handle_table.hpp"
 #include "core/life_cycle.hpp"
@@ -82,6 +83,8 @@ class Communicator {
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   // The first failure; ok while there is none.
   Status failure() const;
+  // Its part of the process's logbook; null while it does not know its place, and where it has none.
+  control::LogbookSection* log() const noexcept { return log_.load(std::memory_order_acquire); }
   // Ends everything that is pending, now and later, with this reason; false if there is one already.
   bool fail(const Status& reason);
   // Tells the other ranks as well.
@@ -150,6 +153,13 @@ class Communicator {
     const void* address = nullptr;
   };
 
+  // Whether it meets nobody: all ranks know that there is nothing to move.
+  bool is_empty(const Operation& operation) const {
+    return operation.kind == Operation::Kind::kCollective && operation.request.empty(options_.ranks);
+  }
+  Status start(Operation& operation);
+  void open_log();
+  void log_state() noexcept;
   Status come_to_be();
   Status meet();
   Status find_place();
@@ -193,6 +203,8 @@ class Communicator {
   std::atomic<bool> revoked_in_order_{false};
   bool root_may_be_late_ = false;  // of the session to join
 
+  std::unique_ptr<control::LogbookSection> own_log_;
+  std::atomic<control::LogbookSection*> log_{nullptr};  // own_log_, for other threads
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
@@ -202,7 +214,7 @@ class Communicator {
   // Taken by whoever moves the transports on, once there are leftovers that another thread may move on too.
   std::mutex turn_;
   std::atomic<bool> shared_{false};
-  std::uint32_t collectives_ = 0;
+  std::uint32_t collectives_ = 0, message_groups_ = 0, one_sided_groups_ = 0;  // begun so far
   Operation own_operation_;
   std::map<int, UserOperator> operators_;  // by handle
   std::thread connector_;
