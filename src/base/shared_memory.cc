@@ -87,8 +87,9 @@ Status back_shared_memory(int fd, std::size_t offset, std::size_t bytes) {
   return {};
 }
 
-void drop_shared_memory(int fd, std::size_t bytes) noexcept {
-  while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) != 0 &&
+void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept {
+  while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                   static_cast<off_t>(bytes)) != 0 &&
          errno == EINTR) {
   }
 }

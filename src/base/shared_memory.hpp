@@ -19,8 +19,9 @@ Status check_shared_memory(int fd, std::size_t bytes);
 // later.
 Status back_shared_memory(int fd, std::size_t offset, std::size_t bytes);
 
-// Gives the memory behind it back to the system, whoever still has it mapped (they read zeros).
-void drop_shared_memory(int fd, std::size_t bytes) noexcept;
+// Gives the memory behind [offset, offset+bytes) back to the system, whoever still has it mapped (they read
+// zeros).
+void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept;
 
 // Maps [offset, offset+bytes) for reading and writing; offset is a multiple of the page size. Unmap with
 // munmap().

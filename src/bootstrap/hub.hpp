@@ -61,6 +61,11 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
     std::vector<std::pair<Rank, Presence>> answers;
     control::EventLoop::Token timer = 0;
   };
+  struct Told {
+    std::uint64_t number = 0;
+    std::vector<Rank> missing;
+    control::EventLoop::Clock::time_point at{};
+  };
 
   Hub(control::EventLoop& loop, Setup setup) : loop_(loop), setup_(std::move(setup)) {}
   Rank ranks() const { return setup_.ranks; }
@@ -106,6 +111,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void present(Below& below, BytesView payload);
   void conclude_roll(bool waited_enough);
   void judge_roll();
+  bool told(const std::vector<Rank>& missing, std::uint32_t waited_ms);
   void spread_verdict(BytesView payload);
 
   void send_up(Message type, BytesView payload);
@@ -137,6 +143,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   std::vector<Rank> missing_;
   control::EventLoop::Token account_timer_ = 0;
   Roll roll_;
+  Told told_;              // what users were told last
   RaisedConcern concern_;  // at the root: what the roll is about, and what the next will be
   std::optional<RaisedConcern> next_concern_;
   std::uint64_t messages_ = 0;  // exchanged with the leaders of child hosts

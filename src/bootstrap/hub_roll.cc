@@ -91,12 +91,23 @@ void Hub::judge_roll() {
     if (has_left_[rank]) roll[rank].whereabouts.call = "ncclCommDestroy: it has left the communicator";
   }
   for (auto& [rank, presence] : roll_.answers) roll[static_cast<std::size_t>(rank)] = std::move(presence);
-  const Judgement judgement = judge(members_, roll, concern_);
+  Judgement judgement = judge(members_, roll, concern_);
   if (!judgement.failure.ok()) return fail(judgement.failure);
+  const auto waited = roll[static_cast<std::size_t>(concern_.rank)].whereabouts.since_ms;
+  if (judgement.verdict.late && told(judgement.verdict.missing, waited)) judgement.verdict.late = false;
   if (!judgement.verdict.text.empty()) spread_verdict(encode_verdict(judgement.verdict));
   if (!next_concern_) return;
   concern_ = *std::exchange(next_concern_, std::nullopt);
   call_roll({roll_.call.sequence + 1, concern_.concern.number});
+}
+
+// Every rank that waits asks; people are told once, and again when twice the time is over.
+bool Hub::told(const std::vector<Rank>& missing, std::uint32_t waited_ms) {
+  const auto now = control::EventLoop::Clock::now();
+  const bool again = told_.number == concern_.concern.number && told_.missing == missing &&
+                     now - told_.at < std::chrono::milliseconds(waited_ms / 2);
+  if (!again) told_ = {concern_.concern.number, missing, now};
+  return again;
 }
 
 void Hub::spread_verdict(BytesView payload) {

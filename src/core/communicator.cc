@@ -9,6 +9,7 @@
 #include "base/wait.hpp"
 #include "core/factor.hpp"
 #include "core/factory.hpp"
+#include "core/log_entry.hpp"
 
 namespace hansa {
 namespace {
@@ -49,6 +50,8 @@ bool Communicator::fail(const Status& reason) {
   failed_.store(true, std::memory_order_release);
   cancelled_.store(true, std::memory_order_release);
   state_.store(State::kFailed, std::memory_order_release);
+  log_state();
+  if (control::LogbookSection* const section = log()) section->set_failure(reason.message());
   return true;
 }
 
@@ -61,6 +64,7 @@ void Communicator::revoke() {
   if (fail(Status(Code::kInvalidUsage, "this rank has called ncclCommRevoke")))
     revoked_in_order_.store(true, std::memory_order_release);
   state_.store(State::kRevoked, std::memory_order_release);
+  log_state();
   if (Session* session = joined_.load(std::memory_order_acquire))
     session->raise(Status(Code::kRemote, fmt::format("rank {} called ncclCommRevoke", options_.rank)));
 }
@@ -68,23 +72,23 @@ void Communicator::revoke() {
 void Communicator::set_finalizing() noexcept {
   State ready = State::kReady;
   state_.compare_exchange_strong(ready, State::kFinalizing);
+  log_state();
 }
 
 void Communicator::begin(Operation& operation) try {
+  control::LogbookSection* const section = log();
+  const std::uint64_t started = section != nullptr ? ticks() : 0;
   operation.begun = true;
-  operation.done = false;
   operation.execution = nullptr;
   operation.result = failure();
-  if (operation.result.ok() && operation.kind != Operation::Kind::kOneSided) {
-    const bool collective = operation.kind == Operation::Kind::kCollective;
-    if (collective) complete_tables(operation);
-    operation.number = collective ? ++collectives_ : 0;
-    if (operation.nothing) return nothing_to_do(operation);
-    operation.result = plans_->start(operation, static_cast<std::uint32_t>(operation.number));
+  if (operation.result.ok()) {
+    operation.result = start(operation);
+    if (section != nullptr) section->begin(log_entry(operation, options_.ranks), started);
     if (!operation.result.ok())
       raise(operation.result);  // the others would wait for a rank that does not come
   }
-  operation.done = !operation.result.ok();
+  operation.done = !operation.result.ok() || is_empty(operation);
+  if (operation.done && section != nullptr) section->end(!operation.result.ok());
   begin_waiting(operation);
 } catch (const std::bad_alloc&) {
   operation.result = Status(Code::kSystem, "out of memory");
@@ -92,9 +96,32 @@ void Communicator::begin(Operation& operation) try {
   raise(operation.result);
 }
 
+Status Communicator::start(Operation& operation) {
+  operation.stamp = 0;
+  operation.bytes = 0;
+  operation.algorithm = nullptr;
+  switch (operation.kind) {
+    case Operation::Kind::kCollective:
+      operation.number = ++collectives_;
+      if (is_empty(operation)) return {};
+      complete_tables(operation);
+      return plans_->start(operation);
+    case Operation::Kind::kPointToPoint:
+      operation.number = ++message_groups_;
+      return plans_->start(operation);
+    default:
+      operation.number = ++one_sided_groups_;
+      return {};
+  }
+}
+
 void Communicator::end(Operation& operation, const Status& result) {
   operation.result = result;
   operation.done = true;
+  if (control::LogbookSection* const section = log()) {
+    section->end(!result.ok());
+    if (late_told_.load(std::memory_order_relaxed) && late_told_.exchange(false)) section->set_late({}, 0);
+  }
   if (result.ok()) return;
   raise(result);
   // The caller may free its buffers now; no peer may reach them any more.

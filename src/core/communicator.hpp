@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/process.hpp"
+#include "control/logbook.hpp"
 #include "core/connections.hpp"
 #include "core/handle_table.hpp"
 #include "core/life_cycle.hpp"
@@ -83,6 +84,8 @@ class Communicator {
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   // The first failure; ok while there is none.
   Status failure() const;
+  // Its part of the process's logbook; null while it does not know its place, and where it has none.
+  control::LogbookSection* log() const noexcept { return log_.load(std::memory_order_acquire); }
   // Ends everything that is pending, now and later, with this reason; false if there is one already.
   bool fail(const Status& reason);
   // Tells the other ranks as well.
@@ -155,6 +158,13 @@ class Communicator {
     const void* address = nullptr;
   };
 
+  // Whether it meets nobody: all ranks know that there is nothing to move.
+  bool is_empty(const Operation& operation) const {
+    return operation.kind == Operation::Kind::kCollective && operation.request.empty(options_.ranks);
+  }
+  Status start(Operation& operation);
+  void open_log();
+  void log_state() noexcept;
   Status come_to_be();
   Status meet();
   Status find_place();
@@ -179,6 +189,7 @@ class Communicator {
   Status timed_out(const Operation& operation) const;
   Status asked_about(const Operation& operation, const Status& mismatch) const;
   void note_waits_for(const Operation& operation);
+  std::string this_call() const;
   Whereabouts whereabouts(std::uint64_t number) const;
   void hear(const Verdict& verdict);
   Result<bool> advance_one_sided(Operation& operation, bool& any);
@@ -206,6 +217,8 @@ class Communicator {
   std::atomic<bool> revoked_in_order_{false};
   bool root_may_be_late_ = false;  // of the session to join
 
+  std::unique_ptr<control::LogbookSection> own_log_;
+  std::atomic<control::LogbookSection*> log_{nullptr};  // own_log_, for other threads
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
@@ -215,11 +228,13 @@ class Communicator {
   // Taken by whoever moves the transports on, once there are leftovers that another thread may move on too.
   std::mutex turn_;
   std::atomic<bool> shared_{false};
-  std::uint32_t collectives_ = 0;
+  std::uint32_t collectives_ = 0, message_groups_ = 0, one_sided_groups_ = 0;  // begun so far
   std::atomic<double> limit_{-1};
-  Patience patience_;  // with the operation that runs
-  mutable std::mutex lateness_mutex_;  // guards these two
-  std::vector<Rank> waits_for_;        // of the operation that runs, when last asked
+  Patience patience_;                   // with the operation that runs
+  std::atomic<bool> late_told_{false};  // the logbook says that somebody is late
+  mutable std::mutex lateness_mutex_;   // guards all below
+  std::vector<Rank> waits_for_;         // when last asked, of the operation at that place in the logbook
+  std::uint64_t waits_in_ = 0;
   Verdict verdict_;
   Operation own_operation_;
   std::map<int, UserOperator> operators_;  // by handle

@@ -82,10 +82,12 @@ Status Communicator::meet() {
   if (options_.ranks == 1) {
     discard_unique_id(options_.id);
   } else {
+    open_log();
     SessionOptions session = session_options();
     session.root_may_be_late = root_may_be_late_;
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
+    if (own_log_) own_log_->set_number(session_->number());
     if (!occasion_.empty()) origin_.parent->descent_.remember(occasion_);
     ticket_.reset();
     left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
@@ -100,9 +102,23 @@ Status Communicator::meet() {
   HANSA_RETURN_IF_ERROR(connect_peers());
   State connecting = State::kConnecting;
   state_.compare_exchange_strong(connecting, State::kReady);
+  log_state();
   HANSA_RETURN_IF_ERROR(failure());
   if (origin_.connected) origin_.connected();
   return {};
+}
+
+void Communicator::open_log() {
+  own_log_ = logbook().open(
+      {options_.name, options_.rank, options_.ranks, origin_.parent ? origin_.parent->number() : 0});
+  log_.store(own_log_.get(), std::memory_order_release);
+  log_state();
+  if (const Status failed = failure(); own_log_ && !failed.ok()) own_log_->set_failure(failed.message());
+}
+
+void Communicator::log_state() noexcept {
+  if (control::LogbookSection* const section = log())
+    section->set_standing(static_cast<control::Standing>(state()));
 }
 
 SessionOptions Communicator::session_options() const {
@@ -217,6 +233,7 @@ Status Communicator::connect_peers() {
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
+    if (own_log_) own_log_->describe(connections_->summary(), crowded_);
     HANSA_INFO_ON(kInit, "communicator {}of {} ranks ready: {}{}; {}",
                   options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
                   connections_->summary(), reach.direct ? ", large messages in one copy" : "",

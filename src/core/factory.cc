@@ -1,9 +1,13 @@
 #include "core/factory.hpp"
 
 #include <atomic>
+#include <memory>
+#include <string_view>
+#include <vector>
 
 #include "device/host/combine.hpp"
 #include "device/host/host_memory.hpp"
+#include "hansa/algorithm.hpp"
 
 namespace hansa {
 
@@ -24,15 +28,28 @@ HandleTable<HostStream>& streams() {
   return *table;
 }
 
-Progress& progress() {
-  // A forked child starts afresh: what the parent had pending is the parent's.
-  static std::atomic<Progress*> current{nullptr};
-  Progress* found = current.load(std::memory_order_acquire);
+// One for each process: a forked child starts afresh, and what the parent has is the parent's.
+template <class T, class Make>
+T& of_this_process(std::atomic<T*>& current, Make make) {
+  T* found = current.load(std::memory_order_acquire);
   if (found != nullptr && found->generation() == process_generation()) return *found;
-  auto* fresh = new Progress(process_generation());
-  if (current.compare_exchange_strong(found, fresh, std::memory_order_acq_rel)) return *fresh;
-  delete fresh;
-  return *found;
+  std::unique_ptr<T> fresh = make();
+  if (!current.compare_exchange_strong(found, fresh.get(), std::memory_order_acq_rel)) return *found;
+  return *fresh.release();
+}
+
+Progress& progress() {
+  static std::atomic<Progress*> current{nullptr};
+  return of_this_process(current, [] { return std::make_unique<Progress>(process_generation()); });
+}
+
+control::Logbook& logbook() {
+  static std::atomic<control::Logbook*> current{nullptr};
+  return of_this_process(current, [] {
+    std::vector<std::string_view> names;
+    for (const Algorithm& algorithm : builtin_algorithms()) names.push_back(algorithm.name);
+    return std::make_unique<control::Logbook>(process_generation(), names);
+  });
 }
 
 int next_operator() {

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "control/logbook.hpp"
 #include "core/communicator.hpp"
 #include "core/group.hpp"
 #include "core/handle_table.hpp"
@@ -20,6 +21,7 @@ CombineFunction host_combine_function();
 HandleTable<Communicator>& communicators();
 HandleTable<HostStream>& streams();
 Progress& progress();
+control::Logbook& logbook();
 // Handles of user-defined operators, never given twice in a process.
 int next_operator();
 

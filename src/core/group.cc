@@ -57,21 +57,6 @@ HostStream& line_of(std::deque<std::pair<Communicator*, HostStream>>& waited, Co
       .second;
 }
 
-// Whether a request meets nobody: all ranks know that there is nothing to move.
-bool empty(const Request& request, Rank ranks) {
-  switch (request.collective) {
-    case Collective::kBarrier:
-    case Collective::kAllToAllV:
-      return false;
-    case Collective::kAllGatherV:
-    case Collective::kReduceScatterV:
-      return std::all_of(request.receive_counts, request.receive_counts + ranks,
-                         [](std::size_t n) { return n == 0; });
-    default:
-      return request.count == 0;
-  }
-}
-
 }  // namespace
 
 void Group::fail(const Status& status) {
@@ -114,7 +99,6 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
   Operation& operation = communicator.own_operation();
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
-  operation.nothing = empty(request, communicator.ranks());
   operation.limit = std::exchange(limit_, -1);
   communicator.begin(operation);
   Waiter waiter(communicator.crowded());
@@ -129,14 +113,16 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
 
 Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {
   HANSA_RETURN_IF_ERROR(communicator->check(request));
-  const bool simple = !open() && !stream && communicator->blocking();
+  // NCCL's rule: with nothing to move nobody waits. It counts all the same, so it keeps its place.
+  const bool empty = request.empty(communicator->ranks());
+  const bool simple = !open() && (empty || (!stream && communicator->blocking()));
   if (simple && communicator->pending.load(std::memory_order_acquire) == 0)
     return run_now(*communicator, request);
   auto operation = std::make_unique<Operation>();
   operation->request = request;
-  operation->nothing = empty(request, communicator->ranks());
   operation->own_tables(communicator->ranks());
   add(std::move(communicator), std::move(stream), std::move(operation));
+  if (empty) entries_.back().waits = false;
   if (open()) return {};
   return run(std::exchange(entries_, {}));
 }
@@ -229,7 +215,7 @@ Status Group::run(std::vector<Entry> entries) {
     }
     if (entry.waits && communicator->blocking())
       entry.operation->streams.push_back(&line_of(waited, communicator));
-    if (entry.streams.empty() && !communicator->blocking())
+    if (entry.streams.empty() && entry.waits && !communicator->blocking())
       pending = Status(Code::kInProgress, "the operation runs; ncclCommGetAsyncError tells when it is done");
     later.push_back(std::move(entry.operation));
   }

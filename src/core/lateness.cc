@@ -5,12 +5,28 @@
 
 #include "base/config.hpp"
 #include "base/log.hpp"
+#include "base/ticks.hpp"
+#include "control/logbook_reading.hpp"
 #include "core/communicator.hpp"
+#include "core/factory.hpp"
 
 namespace hansa {
 namespace {
 
 constexpr std::size_t kMostNamed = 8;  // ranks that one waits for
+
+using control::LoggedOperation;
+using control::OperationClass;
+
+// That all ranks count alike; 0 for what is none.
+std::uint64_t collective_number(const Operation& operation) {
+  return operation.kind == Operation::Kind::kCollective ? operation.number : 0;
+}
+
+std::uint32_t milliseconds_since(std::uint64_t at) {
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(logbook().scale().ago_ns(at) / 1'000'000, 0, UINT32_MAX));
+}
 
 }  // namespace
 
@@ -28,7 +44,7 @@ Status Communicator::look_at_clock(const Operation& operation, bool moved) {
   if (session_) {
     note_waits_for(operation);
     session_->ask({due == Patience::Due::kReport ? Concern::Why::kLate : Concern::Why::kWaiting,
-                   operation.number,
+                   collective_number(operation),
                    {}});
   }
   return {};
@@ -37,15 +53,22 @@ Status Communicator::look_at_clock(const Operation& operation, bool moved) {
 Status Communicator::timed_out(const Operation& operation) const {
   const std::lock_guard lock(lateness_mutex_);
   return Status(Code::kRemote,
-                fmt::format("{} was not done within its time-out of {:g} s{}", call_text(operation),
-                            patience_.limit(), verdict_.text.empty() ? "" : ": " + verdict_.text));
+                fmt::format("{} was not done within its time-out of {:g} s{}", this_call(), patience_.limit(),
+                            verdict_.text.empty() ? "" : ": " + verdict_.text));
+}
+
+std::string Communicator::this_call() const {
+  const control::LogbookSection* const section = log();
+  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
+  return newest ? newest->text() : "the operation";
 }
 
 // Whose messages are missing, or who gives no slots back.
 void Communicator::note_waits_for(const Operation& operation) {
   std::vector<Rank> ranks;
   if (operation.kind == Operation::Kind::kOneSided) {
-    if (operation.next < operation.one_sided.size()) ranks.push_back(operation.one_sided[operation.next].peer);
+    if (operation.next < operation.one_sided.size())
+      ranks.push_back(operation.one_sided[operation.next].peer);
   } else {
     const auto is_new = [&](Rank rank) { return std::find(ranks.begin(), ranks.end(), rank) == ranks.end(); };
     for (Rank rank = 0; rank >= 0 && ranks.size() < kMostNamed;) {
@@ -53,14 +76,42 @@ void Communicator::note_waits_for(const Operation& operation) {
       if (rank >= 0) ranks.push_back(rank);
     }
   }
+  const control::LogbookSection* const section = log();
+  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
   const std::lock_guard lock(lateness_mutex_);
   waits_for_ = std::move(ranks);
+  waits_in_ = newest ? newest->sequence : 0;
+}
+
+// What this rank says when the roll is called; on the control thread, while operations run.
+Whereabouts Communicator::whereabouts(std::uint64_t number) const {
+  Whereabouts is;
+  is.communicator = options_.name.empty() ? fmt::format("communicator {:016x}", session_->number())
+                                          : fmt::format("communicator \"{}\"", options_.name);
+  const control::LogbookSection* const section = log();
+  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
+  if (!newest) return is;
+  const bool inside = newest->state == LoggedOperation::State::kStarted;
+  is.state = inside ? Whereabouts::State::kInside : Whereabouts::State::kOutside;
+  is.collective = newest->kind == OperationClass::kCollective;
+  is.since_ms = milliseconds_since(inside ? newest->started : newest->ended);
+  is.call = newest->text();
+  is.number = control::newest_number(section->memory(), OperationClass::kCollective);
+  if (const auto asked = control::find_operation(section->memory(), OperationClass::kCollective, number)) {
+    is.asked_signature = asked->stamp;
+    is.asked_call = asked->text();
+  }
+  if (inside) {
+    const std::lock_guard lock(lateness_mutex_);
+    if (waits_in_ == newest->sequence) is.waits_for = waits_for_;
+  }
+  return is;
 }
 
 // Control knows what the others called; this rank only that it was something else.
 Status Communicator::asked_about(const Operation& operation, const Status& mismatch) const {
   if (!session_) return mismatch;
-  session_->ask({Concern::Why::kMismatch, operation.number, std::string(mismatch.message())});
+  session_->ask({Concern::Why::kMismatch, collective_number(operation), std::string(mismatch.message())});
   return better_known(mismatch);
 }
 
@@ -68,6 +119,10 @@ void Communicator::hear(const Verdict& verdict) {
   {
     const std::lock_guard lock(lateness_mutex_);
     verdict_ = verdict;
+  }
+  if (control::LogbookSection* const section = log(); section && verdict.late) {
+    late_told_.store(true, std::memory_order_relaxed);
+    section->set_late(verdict.text, ticks());
   }
   if (verdict.late && verdict.speaker == options_.rank) {
     const LogRank rank(options_.rank);

@@ -7,6 +7,7 @@
 #include "core/one_sided.hpp"
 #include "core/request.hpp"
 #include "executor/execution.hpp"
+#include "hansa/algorithm.hpp"
 #include "hansa/status.hpp"
 
 namespace hansa {
@@ -30,11 +31,14 @@ struct Operation {
   void* argument = nullptr;
   bool called = false;
 
-  bool nothing = false;      // of a collective: meets nobody, since all counts are zero
-  double limit = -1;         // seconds it may take; 0: forever; negative: as its communicator says
-  std::uint64_t number = 0;  // of a collective, once begun
+  double limit = -1;  // seconds it may take; 0: forever; negative: as its communicator says
+  // Known once it has begun:
   bool begun = false;
-  Execution* execution = nullptr;  // of a collective or messages, once begun
+  std::uint32_t number = 0;              // of its class on its communicator, from 1
+  std::uint32_t stamp = 0;               // of a collective: its signature
+  std::size_t bytes = 0;                 // of a collective: what the choice of its algorithm goes by
+  const Algorithm* algorithm = nullptr;  // of a collective
+  Execution* execution = nullptr;        // of a collective or messages, once begun
   Status result;
   bool done = false;
 

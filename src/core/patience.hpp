@@ -11,8 +11,8 @@ class Patience {
  public:
   enum class Due : std::uint8_t { kNothing, kQuestion, kReport, kTimeOut };
 
-  // In seconds. A report is due when nothing has moved for `report` seconds, and again each time after twice as
-  // long; 0: never. The operation as a whole may take `limit`; 0: forever.
+  // In seconds. A report is due when nothing has moved for `report` seconds, and again each time after twice
+  // as long; 0: never. The operation as a whole may take `limit`; 0: forever.
   void begin(double report, double limit) noexcept {
     polls_ = 0;
     began_ = {};

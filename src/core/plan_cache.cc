@@ -72,10 +72,12 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
   return lower(algorithm.build(query, self_));
 }
 
-Result<Execution*> PlanCache::collective_plan(const Request& request, std::size_t bytes, bool premultiplied) {
+Result<Execution*> PlanCache::collective_plan(Operation& operation, bool premultiplied) {
+  const Request& request = operation.request;
   const bool direct = reach_.direct && !premultiplied;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2};
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose_again(query, bytes, direct));
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose_again(query, operation.bytes, direct));
+  operation.algorithm = algorithm;
   const Recipe recipe{algorithm, query.root, direct};
   if (Execution* found = collectives_.find(recipe)) return found;
   query.collective = algorithm->collective;
@@ -132,8 +134,9 @@ BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
   }
 }
 
-Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
+Status PlanCache::start_collective(Operation& operation) {
   const Request& request = operation.request;
+  operation.bytes = whole_bytes(request, ranks_);
   Call call;
   call.input = static_cast<const std::byte*>(request.input);
   call.output = static_cast<std::byte*>(request.output);
@@ -148,12 +151,11 @@ Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
     call.premultiply = true;
     call.factor = request.factor_address ? read_factor(request.type, request.factor_address) : request.factor;
   }
-  HANSA_ASSIGN_OR_RETURN(operation.execution,
-                         collective_plan(request, whole_bytes(request, ranks_), call.premultiply));
+  HANSA_ASSIGN_OR_RETURN(operation.execution, collective_plan(operation, call.premultiply));
   const Plan& plan = operation.execution->plan();
   call.map = map_of(request, plan.schedule.blocks);
   Signature signature;
-  signature.add(number)
+  signature.add(operation.number)
       .add(static_cast<std::uint64_t>(request.collective))
       .add(static_cast<std::uint64_t>(request.type));
   if (reduces(request.collective)) signature.add(static_cast<std::uint64_t>(request.op));
@@ -161,9 +163,9 @@ Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
   if (request.collective == Collective::kAllGatherV || request.collective == Collective::kReduceScatterV)
     for (Rank rank = 0; rank < ranks_; ++rank) signature.add(request.receive_counts[rank]);
   else if (request.collective != Collective::kAllToAllV)
-    signature.add(whole_bytes(request, ranks_));
-  call.stamp = signature.word();
-  call.number = number;
+    signature.add(operation.bytes);
+  operation.stamp = call.stamp = signature.word();
+  call.number = operation.number;
   if (plan.schedule.largest_message * size_of(request.type) > reach_.message_bytes)
     return Status(
         Code::kUnsupported,
@@ -241,9 +243,9 @@ Status PlanCache::start_messages(Operation& operation) {
   return {};
 }
 
-Status PlanCache::start(Operation& operation, std::uint32_t number) {
+Status PlanCache::start(Operation& operation) {
   return operation.kind == Operation::Kind::kPointToPoint ? start_messages(operation)
-                                                          : start_collective(operation, number);
+                                                          : start_collective(operation);
 }
 
 void Operation::own_tables(Rank ranks) {

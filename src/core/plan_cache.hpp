@@ -29,9 +29,9 @@ class PlanCache {
   PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach, std::string wish,
             CombineFunction combine, std::function<bool()> poll);
 
-  // Finds or makes the execution for the operation and starts it. `number` counts the communicator's
-  // collectives; it is part of what all ranks must agree on.
-  Status start(Operation& operation, std::uint32_t number);
+  // Finds or makes the execution for the operation and starts it. The operation's number is part of what all
+  // ranks must agree on.
+  Status start(Operation& operation);
   // Of memory to work in.
   std::size_t memory_bytes() const { return workspace_->bytes(); }
 
@@ -57,10 +57,10 @@ class PlanCache {
   };
 
   // `premultiplied`: inputs must pass through a combine of their own rank, so nobody may read them in place.
-  Result<Execution*> collective_plan(const Request& request, std::size_t bytes, bool premultiplied);
+  Result<Execution*> collective_plan(Operation& operation, bool premultiplied);
   Result<const Algorithm*> choose_again(const Query& query, std::size_t bytes, bool direct);
   Result<Execution*> message_plan(const std::vector<PointToPoint>& messages);
-  Status start_collective(Operation& operation, std::uint32_t number);
+  Status start_collective(Operation& operation);
   Status start_messages(Operation& operation);
   Status check_own_messages(const std::vector<PointToPoint>& messages) const;
   std::unique_ptr<Execution> execution_of(Plan plan) const;

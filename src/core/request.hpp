@@ -1,6 +1,7 @@
 // What a caller asks of a communicator, as a value.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -27,6 +28,20 @@ struct Request {
   const std::size_t* send_offsets = nullptr;
   const std::size_t* receive_counts = nullptr;
   const std::size_t* receive_offsets = nullptr;
+
+  // Whether it meets nobody: all ranks know that there is nothing to move.
+  bool empty(Rank ranks) const {
+    switch (collective) {
+      case Collective::kBarrier:
+      case Collective::kAllToAllV:
+        return false;
+      case Collective::kAllGatherV:
+      case Collective::kReduceScatterV:
+        return std::all_of(receive_counts, receive_counts + ranks, [](std::size_t n) { return n == 0; });
+      default:
+        return count == 0;
+    }
+  }
 };
 
 // One send or receive of a group; a group's all go into one plan.

@@ -3,8 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
+#include <algorithm>
 
 #include "nccl_processes.hpp"
 
@@ -83,9 +82,14 @@ TEST_F(Late, ARankOutsideIsNamedAndTheCallGoesOn) {
       report.note(all_reduce(comm, 100), comm);
       ncclCommDestroy(comm);
     });
-    expect_heard(heard, {"allreduce #2 of 100 float", std::to_string(ranks - 1) + " of " + std::to_string(ranks),
-                         "rank 1 (host " + host_name() + ", pid " + std::to_string(processes.pid(1)),
-                         "its last call was allreduce #1 of 10 float"});
+    expect_heard(heard,
+                 {"allreduce #2 of 100 float", std::to_string(ranks - 1) + " of " + std::to_string(ranks),
+                  "rank 1 (host " + host_name() + ", pid " + std::to_string(processes.pid(1)),
+                  "its last call was allreduce #1 of 10 float"});
+    // One line, although all that wait have asked.
+    usleep(100'000);
+    const std::string text = heard.text();
+    EXPECT_EQ(1, std::count(text.begin(), text.end(), '\n')) << text;
     processes.go();
     for (int rank = 0; rank < ranks; ++rank) {
       processes.expect_end(rank);
@@ -102,7 +106,8 @@ TEST_F(Late, ACountOfZeroIsNamed) {
     if (rank == 1) await(shared.go);
     ncclCommAbort(comm);
   });
-  expect_heard(heard, {"allreduce #1 of 100 float", "rank 1 (host", "its last call was allreduce #1 of 0 float"});
+  expect_heard(heard,
+               {"allreduce #1 of 100 float", "rank 1 (host", "its last call was allreduce #1 of 0 float"});
   processes.go();
   processes.expect_end(1);
   processes.expect_end(0);
@@ -164,7 +169,8 @@ TEST_F(Late, TwoCommunicatorsInOppositeOrderAreACycle) {
     report.note(all_reduce(rank == 0 ? first : second, 100));
     pause();
   });
-  expect_heard(heard, {"allreduce #1 of 100 float", "a cycle, since ranks entered two communicators in opposite order"});
+  expect_heard(heard, {"allreduce #1 of 100 float",
+                       "a cycle, since ranks entered two communicators in opposite order"});
 }
 
 enum class Limit { kEnvironment, kCommunicator, kCall };
@@ -199,11 +205,14 @@ TEST_P(TimeOut, IsAnErrorThatNamesWhoIsLate) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, TimeOut, testing::Values(Limit::kEnvironment, Limit::kCommunicator, Limit::kCall),
-                         [](const auto& row) {
-                           constexpr const char* kNames[] = {"Environment", "Communicator", "Call"};
-                           return kNames[static_cast<int>(row.param)];
-                         });
+std::string limit_name(const testing::TestParamInfo<Limit>& row) {
+  constexpr const char* kNames[] = {"Environment", "Communicator", "Call"};
+  return kNames[static_cast<int>(row.param)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, TimeOut,
+                         testing::Values(Limit::kEnvironment, Limit::kCommunicator, Limit::kCall),
+                         limit_name);
 
 // Nobody is late for the call before, and a time-out that has not passed changes nothing.
 TEST_F(Late, ATimeOutOfOneCallIsForgottenAfterIt) {
@@ -280,10 +289,12 @@ TEST_P(Differ, AllRanksHearBothCalls) {
     await(shared.go);
     ncclResult_t result = different.call(comm, rank, in.data(), out.data());
     // Who has returned hears of it all the same.
-    while (result == ncclSuccess && ncclCommGetAsyncError(comm, &result) == ncclSuccess && result == ncclSuccess)
+    while (result == ncclSuccess && ncclCommGetAsyncError(comm, &result) == ncclSuccess &&
+           result == ncclSuccess)
       usleep(1000);
     report.note(result, comm);
-    if (ncclAllReduce(in.data(), out.data(), 1, ncclFloat, ncclSum, comm, nullptr) != ncclInvalidUsage) _exit(5);
+    if (ncclAllReduce(in.data(), out.data(), 1, ncclFloat, ncclSum, comm, nullptr) != ncclInvalidUsage)
+      _exit(5);
     ncclCommAbort(comm);
   });
   for (int rank = 0; rank < ranks; ++rank) processes.await_phase(rank, 1);
@@ -296,7 +307,8 @@ TEST_P(Differ, AllRanksHearBothCalls) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Calls, Differ, testing::Combine(testing::ValuesIn(kDifferent), testing::Values(2, 4)),
+INSTANTIATE_TEST_SUITE_P(Calls, Differ,
+                         testing::Combine(testing::ValuesIn(kDifferent), testing::Values(2, 4)),
                          [](const auto& row) {
                            return std::get<0>(row.param).name + std::to_string(std::get<1>(row.param));
                          });

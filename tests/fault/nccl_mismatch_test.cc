@@ -30,6 +30,7 @@ const Mismatch kMismatches[] = {
     {"CountSmall", all_reduce<8>, all_reduce<9>},
     {"CountLarge", all_reduce<200'000>, all_reduce<200'003>},
     {"CountSmallAndLarge", all_reduce<1>, all_reduce<200'003>},
+    {"CountZero", all_reduce<0>, all_reduce<100>},
     {"Type", all_reduce<8, ncclInt>, all_reduce<8, ncclFloat>},
     {"TypeLarge", all_reduce<200'000, ncclInt>, all_reduce<200'000, ncclUint32>},
     {"Operator", all_reduce<8, ncclInt, ncclSum>, all_reduce<8, ncclInt, ncclMax>},

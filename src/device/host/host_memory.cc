@@ -25,7 +25,7 @@ std::uint64_t next_id() {
 
 // In a forked child the pages are the parent's still: only this process lets go of them.
 void unmap(const Allocation& allocation, bool forked) {
-  if (!forked) drop_shared_memory(allocation.fd, allocation.bytes);
+  if (!forked) drop_shared_memory(allocation.fd, 0, allocation.bytes);
   munmap(allocation.base, allocation.bytes);
   close(allocation.fd);
 }
