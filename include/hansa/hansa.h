@@ -1,5 +1,5 @@
-/* What Hansa offers beyond nccl.h: host streams, time-outs, collectives of uneven sizes, a barrier. What nccl.h
- * says of memory, order, threads and failure holds here too. */
+/* What Hansa offers beyond nccl.h: host streams, time-outs, collectives of uneven sizes, a barrier. What
+ * nccl.h says of memory, order, threads and failure holds here too. */
 #ifndef HANSA_HANSA_H_
 #define HANSA_HANSA_H_
 
