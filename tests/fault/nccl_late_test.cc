@@ -284,7 +284,7 @@ TEST_P(Differ, AllRanksHearBothCalls) {
   Processes processes(ranks, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
     const ncclComm_t comm = meet(rank, ranks, id, report);
     if (all_reduce(comm, 10) != ncclSuccess) _exit(4);
-    std::vector<float> in(4'000'000), out(in.size());
+    std::vector<float> in(500'000), out(in.size());
     report.phase = 1;
     await(shared.go);
     ncclResult_t result = different.call(comm, rank, in.data(), out.data());
