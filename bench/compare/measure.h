@@ -1,0 +1,52 @@
+/* The loops that every library goes through, and a library as they see it. */
+#ifndef HANSA_BENCH_MEASURE_H
+#define HANSA_BENCH_MEASURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { kMostRanks = 64 };
+
+/* Sizes count the larger buffer of a rank; `count` is what a call takes: floats of the smaller one. Those
+   after kCollectives are bare loops over the same memory, without any library: see bare.h. */
+enum operation {
+  kAllReduce,
+  kReduceScatter,
+  kAllGather,
+  kAllToAll,
+  kBroadcast, /* in place, in `out`, from rank 0 */
+  kCollectives,
+  kBareAllReduce = kCollectives,
+  kBareAllReduceStreamed,
+  kBareAllGather,
+  kBareAllToAll,
+  kRead,
+  kWrite,
+  kWriteStreamed,
+  kCopy,
+  kCopyStreamed,
+  kOperations
+};
+
+/* What ranks can show one another before the loops start. */
+struct board {
+  uint64_t words[kMostRanks][8];
+};
+
+struct peer {
+  int rank, ranks;
+  void (*run)(int operation, const float* in, float* out, size_t count);
+  void* (*allocate)(size_t bytes); /* null: malloc */
+  /* When the buffers are there this rank's words may be written; after a barrier all may be read. Null:
+   * neither. */
+  void (*show)(const struct peer* peer, float* in, float* out, size_t bytes, struct board* board);
+  void (*look)(const struct board* board);
+};
+
+/* PROGRAM RANKS FILE MILLISECONDS MEMORY OPERATION:BYTES... as main() got them: FILE is where the ranks'
+   barrier lies, the same for all, zeroes at first; MILLISECONDS go into each loop; MEMORY is for who
+   allocates. Rank 0 prints lines "OPERATION BYTES LOOP MICROSECONDS". Results are checked; a wrong one ends
+   all ranks. Returns what main() shall return. */
+int measure(const struct peer* peer, int argc, char** argv);
+
+#endif

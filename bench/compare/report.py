@@ -1,0 +1,168 @@
+"""The comparison as tables and as a plot, printed and in docs/performance.md."""
+import datetime
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import judge
+
+BEGIN, END = "<!-- written by scripts/compare: begin -->", "<!-- written by scripts/compare: end -->"
+ROOT_FIRST = "_root_first"
+LEGEND = """Each cell of the table is how many times as fast as the best other library of that size Hansa is, in one loop. **speed** is the loop that is
+judged: input rewritten before each call, one call from a barrier, the slowest rank's time, the median; in parentheses what is asked
+for; bold is missed. **untouched** is the same without rewriting, **back to back** the mean of calls without a barrier between. For each the
+best other library is its own. A broadcast has two lines: all leave the barrier together, or the root first (judged below 16 KiB)."""
+
+
+def names(libraries):
+    return {library.name: library.title for library in libraries}
+
+
+def time_text(microseconds):
+    if microseconds is None:
+        return ""
+    if microseconds < 1000:
+        return f"{microseconds:.2f} us" if microseconds < 100 else f"{microseconds:.0f} us"
+    return f"{microseconds / 1000:.2f} ms"
+
+
+def speed_text(verdict, asked):
+    if verdict is None:
+        return ""
+    text = f"{verdict.speed:.2f}" + (f" ({verdict.needed:.2f})" if asked else "")
+    return text if verdict.held else f"**{text}**"
+
+
+def loops_of(cell):
+    """(suffix of the loops' names, what the line is called) of each line of a cell."""
+    return [("", "symmetric"), (ROOT_FIRST, "root first")] if cell.operation == "broadcast" else [("", "")]
+
+
+def memory_columns(results, targets, cell, library, others, suffix):
+    judged = targets.loop(cell)
+    memory = library.removeprefix("hansa-")
+    columns = [time_text(results.median(cell, library, "rewritten" + suffix))]
+    for loop in ("rewritten", "untouched"):
+        asked = targets.needed(cell, memory) if loop + suffix == judged else None
+        columns.append(speed_text(judge.compare(results, cell, library, others, loop + suffix, asked), asked is not None))
+    columns.append(speed_text(judge.compare(results, cell, library, others, "back_to_back", None), False) if not suffix else "")
+    return columns
+
+
+def table(results, targets, cells, titles, others):
+    head = ["bytes", "best other", "its time"] + ["malloc", "speed", "untouched", "back to back"] + [
+        "ncclMemAlloc", "speed", "untouched", "back to back"]
+    rows = [head, ["---"] * len(head)]
+    for cell in cells:
+        for suffix, kind in loops_of(cell):
+            best = results.best(cell, others, "rewritten" + suffix)
+            row = [judge.size_text(cell.size) + (f", {kind}" if kind else "")]
+            row += [titles[best[1]], time_text(best[0])] if best else ["", ""]
+            for memory in judge.MEMORIES:
+                row += memory_columns(results, targets, cell, f"hansa-{memory}", others, suffix)
+            rows.append(row)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def bounds(results, targets, cells):
+    """What memory allows, by operation; an empty text where nothing was measured."""
+    rows = []
+    for cell in cells:
+        for operation in [cell.operation] + [name for name in targets.bare_operations(cell) if name.startswith("bare")]:
+            of = judge.Cell(cell.ranks, operation, cell.size)
+            for line in targets.bounds(of):
+                verdict = judge.compare_bound(results, of, line)
+                if verdict is None:
+                    continue
+                least, name = min((results.median(judge.Cell(cell.ranks, bare, cell.size), "hansa-library", line["loop"]), bare)
+                                  for bare in line["bare"])
+                row = [operation, judge.size_text(cell.size), time_text(results.median(of, "hansa-library", line["loop"])),
+                       name, time_text(least), line["loop"], speed_text(verdict, True)]
+                rows += [row] if row not in rows else []
+    if not rows:
+        return ""
+    head = [["operation", "bytes", "time", "fastest bare loop", "its time", "loop", "share of its speed"], ["---"] * 7]
+    return "\n".join("| " + " | ".join(row) + " |" for row in head + sorted(rows, key=lambda row: row[0]))
+
+
+def verdicts(results, targets, cells, others):
+    """(held, missed) judged cells, bounds included; the missed as texts."""
+    held, missed = 0, []
+    for cell in cells:
+        for memory in judge.MEMORIES:
+            needed = targets.needed(cell, memory)
+            verdict = judge.compare(results, cell, f"hansa-{memory}", others, targets.loop(cell), needed)
+            if verdict is None or needed is None:
+                continue
+            held += verdict.held
+            if not verdict.held:
+                missed.append(f"{cell.ranks} ranks, {cell.operation}, {judge.size_text(cell.size)}, {memory}: "
+                              f"{verdict.speed:.2f} of {needed:.2f}")
+        for name in [cell.operation] + [name for name in targets.bare_operations(cell) if name.startswith("bare")]:
+            of = judge.Cell(cell.ranks, name, cell.size)
+            for line in targets.bounds(of):
+                verdict = judge.compare_bound(results, of, line)
+                if verdict is None:
+                    continue
+                held += verdict.held
+                if not verdict.held:
+                    missed.append(f"{cell.ranks} ranks, {name}, {judge.size_text(cell.size)}: {verdict.speed:.2f} "
+                                  f"of {verdict.needed:.2f} of {' or '.join(line['bare'])}")
+    return held, missed
+
+
+def tables(results, targets, cells, missing, libraries):
+    """Everything that is shown: tables by ranks and operation, bounds, who is missing, the count of what was held."""
+    titles, others = names(libraries), [library.name for library in libraries if not library.name.startswith("hansa")]
+    judged = [cell for cell in cells if targets.loop(cell)]
+    parts = []
+    for ranks in sorted({cell.ranks for cell in judged}):
+        for operation in dict.fromkeys(cell.operation for cell in judged):
+            rows = sorted((cell for cell in judged if (cell.ranks, cell.operation) == (ranks, operation)),
+                          key=lambda cell: cell.size)
+            if rows:
+                parts.append(f"### {operation}, {ranks} ranks\n\n" + table(results, targets, rows, titles, others))
+    memory = bounds(results, targets, judged)
+    if memory:
+        parts.append("### What memory allows: ncclMemAlloc, the same pages, both cores\n\n" + memory)
+    parts += [f"Not measured: {title}: {why}" for title, why in missing.items()]
+    held, missed = verdicts(results, targets, judged, others)
+    parts.append(f"{held} of {held + len(missed)} judged figures held." + ("" if not missed else " Missed:\n\n" + "\n".join(
+        f"- {line}" for line in missed)))
+    return "\n\n".join(parts)
+
+
+def machine():
+    cpu = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")), platform.machine())
+    return f"{datetime.date.today()}, {len(os.sched_getaffinity(0))} cores of {cpu}, Linux {platform.release()}"
+
+
+def insert(page, text):
+    """The page with the text between the markers; they are added at its end where it has none."""
+    if BEGIN not in page:
+        page = page.rstrip("\n") + f"\n\n{BEGIN}\n{END}\n"
+    before, rest = page.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}"
+
+
+def curves(results, targets, cells, others):
+    """The judged loop's speeds as plot.py takes them."""
+    drawn = {}
+    for cell in sorted((cell for cell in cells if targets.loop(cell)), key=lambda cell: cell.size):
+        for memory, name in zip(judge.MEMORIES, ("malloc", "ncclMemAlloc")):
+            verdict = judge.compare(results, cell, f"hansa-{memory}", others, targets.loop(cell), None)
+            if verdict:
+                drawn.setdefault(f"{cell.ranks} {cell.operation}", {}).setdefault(name, []).append([cell.size, verdict.speed])
+    return {"judged": drawn}
+
+
+def write(docs, text, drawing, python):
+    """Puts the tables into docs/performance.md and draws docs/performance.svg with the python that has matplotlib."""
+    page = docs / "performance.md"
+    note = f"{machine()}. How to repeat it: `scripts/compare`.\n\n![speeds](performance.svg)\n\n{LEGEND}"
+    page.write_text(insert(page.read_text(), note + "\n\n" + text))
+    subprocess.run([python, Path(__file__).with_name("plot.py"), docs / "performance.svg"], input=json.dumps(drawing), text=True,
+                   check=True, timeout=120)

@@ -1,0 +1,188 @@
+"""The arithmetic of scripts/compare, without measuring anything: compare.py SOURCE_ROOT"""
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1] + "/bench/compare")
+import compare
+import judge
+import libraries
+import report
+
+TARGETS = """
+[measured]
+2 = "4 1M"
+[quick]
+2 = "4"
+[[judged]]
+operations = ["broadcast"]
+sizes = "4..16383"
+loop = "rewritten_root_first"
+[[judged]]
+operations = ["broadcast", "allreduce"]
+sizes = "4.."
+loop = "rewritten"
+[[target]]
+ranks = [2]
+operations = ["allreduce"]
+memory = ["malloc"]
+sizes = "4..4K"
+time = 0.5
+[[target]]
+ranks = [2]
+operations = ["allreduce"]
+memory = ["malloc", "library"]
+sizes = "1M.."
+speed = 2.0
+[[target]]
+ranks = [2, 4]
+operations = ["broadcast", "allreduce"]
+memory = ["malloc"]
+sizes = "4.."
+never_slower = true
+[[bound]]
+ranks = [2]
+operation = "allreduce"
+sizes = "1M.."
+bare = ["bare_allreduce"]
+loop = "rewritten"
+share = 0.9
+[[bound]]
+ranks = [2]
+operation = "bare_allreduce"
+sizes = "1M.."
+bare = ["read", "copy"]
+loop = "untouched"
+share = 0.9
+"""
+OTHERS = ["mpich4", "impi"]
+SMALL, LARGE = judge.Cell(2, "allreduce", 4), judge.Cell(2, "allreduce", 1 << 20)
+
+
+def equal(what, found, wanted):
+    if found != wanted:
+        sys.exit(f"{what}: {found!r} where {wanted!r} was expected")
+
+
+def filled(cell, loop="rewritten", **times):
+    results = judge.Results()
+    for name, figures in times.items():
+        for figure in figures:
+            results.add(cell, name.replace("_", "-"), loop, figure)
+    return results
+
+
+def sizes():
+    equal("sizes", judge.sizes_of("4 16K 1M 2G"), [4, 16384, 1048576, 2 << 30])
+    equal("texts", [judge.size_text(size) for size in (4, 1000, 1 << 10, 3 << 20)], ["4 B", "1000 B", "1 KiB", "3 MiB"])
+    for span, inside, outside in (("16K..1M", (16384, 1 << 20), (16383, (1 << 20) + 1)), ("4M..", (4 << 20, 1 << 40), (4 << 20) - 1),
+                                  ("256K", 256 << 10, 4)):
+        for size in inside if isinstance(inside, tuple) else (inside,):
+            equal(f"{size} in {span}", judge.spans(span, size), True)
+        for size in outside if isinstance(outside, tuple) else (outside,):
+            equal(f"{size} in {span}", judge.spans(span, size), False)
+
+
+def targets_of_cells(targets):
+    equal("sizes of 2 ranks", targets.sizes(2), [4, 1 << 20])
+    equal("quick sizes", (targets.sizes(2, True), targets.all_ranks(True)), ([4], [2]))
+    equal("time", targets.needed(SMALL, "malloc"), 2.0)
+    equal("first line that fits", targets.needed(LARGE, "malloc"), 2.0)
+    equal("never slower", targets.needed(judge.Cell(4, "allreduce", 4), "malloc"), 1 / 1.05)
+    equal("nothing asked", targets.needed(SMALL, "library"), None)
+    equal("small broadcast", targets.loop(judge.Cell(2, "broadcast", 4096)), "rewritten_root_first")
+    equal("large broadcast", targets.loop(judge.Cell(2, "broadcast", 16384)), "rewritten")
+    equal("bare loops are not judged", targets.loop(judge.Cell(2, "copy", 4)), None)
+    equal("bare loops of a cell", targets.bare_operations(LARGE), ["bare_allreduce", "read", "copy"])
+    equal("none below", targets.bare_operations(SMALL), [])
+
+
+def verdicts():
+    results = filled(SMALL, hansa_malloc=[9, 1, 2], mpich4=[5, 5, 50], impi=[4, 6, 4])
+    equal("median of rounds", results.median(SMALL, "hansa-malloc", "rewritten"), 2)
+    equal("best", results.best(SMALL, OTHERS, "rewritten"), (4, "impi"))
+    equal("held exactly", judge.compare(results, SMALL, "hansa-malloc", OTHERS, "rewritten", 2.0), judge.Verdict(2.0, 2.0, True))
+    equal("missed", judge.compare(results, SMALL, "hansa-malloc", OTHERS, "rewritten", 2.1).held, False)
+    equal("unmeasured loop", judge.compare(results, SMALL, "hansa-malloc", OTHERS, "untouched", 2.0), None)
+    equal("no others", judge.compare(results, SMALL, "hansa-malloc", [], "rewritten", 2.0), None)
+    for time, held in ((105, True), (106, False)):
+        slower = filled(SMALL, hansa_malloc=[time], impi=[100])
+        equal(f"{time} for 100", judge.compare(slower, SMALL, "hansa-malloc", OTHERS, "rewritten", 1 / judge.SLOWER).held, held)
+    results.forget(SMALL, "impi")
+    equal("forgotten", results.best(SMALL, OTHERS, "rewritten"), (5, "mpich4"))
+
+
+def bounds(targets):
+    results = filled(LARGE, hansa_library=[100])
+    line = targets.bounds(LARGE)[0]
+    equal("no bare loop", judge.compare_bound(results, LARGE, line), None)
+    results.add(judge.Cell(2, "bare_allreduce", 1 << 20), "hansa-library", "rewritten", 80)
+    equal("share", judge.compare_bound(results, LARGE, line), judge.Verdict(0.8, 0.9, False))
+
+
+def page(targets):
+    results = filled(SMALL, hansa_malloc=[2], impi=[5], mpich4=[7])
+    for name, time in (("hansa-malloc", 90), ("hansa-library", 50), ("impi", 120)):
+        results.add(LARGE, name, "rewritten", time)
+    compared = [*libraries.HANSA, *libraries.OTHERS]
+    text = report.tables(results, targets, results.cells(), {"Gloo": "no network"}, compared)
+    for line in ("| 4 B | Intel MPI 2021.18.1 | 5.00 us | 2.00 us | 2.50 (2.00) |", "| 90.00 us | **1.33 (2.00)** |", "| 50.00 us | 2.40 (2.00) |",
+                 "Not measured: Gloo: no network", "2 of 3 judged figures held. Missed:\n\n- 2 ranks, allreduce, 1 MiB, malloc: 1.33 of 2.00"):
+        equal(f"{line} in\n{text}\n", line in text, True)
+    drawn = report.curves(results, targets, results.cells(), OTHERS)["judged"]["2 allreduce"]
+    equal("curves", drawn, {"malloc": [[4, 2.5], [1 << 20, 120 / 90]], "ncclMemAlloc": [[1 << 20, 2.4]]})
+    once = report.insert("# Page\n", "old")
+    equal("inserted twice", report.insert(once, "new"), once.replace("old", "new"))
+    equal("what surrounds it", report.insert(f"a{report.BEGIN}\nold\n{report.END}b\n", "new"), f"a{report.BEGIN}\nnew\n{report.END}b\n")
+
+
+def kept_on_file():
+    """Every cell that the real targets name can be measured and judged."""
+    real = judge.Targets(Path(sys.argv[1], "bench/compare/targets.toml").read_text())
+    for line in real.data["target"]:
+        for ranks in line["ranks"]:
+            for operation in line["operations"]:
+                hit = [size for size in real.sizes(ranks) if judge.spans(line["sizes"], size)]
+                equal(f"{line} has sizes", bool(hit), True)
+                equal(f"{line} is judged", all(real.loop(judge.Cell(ranks, operation, size)) for size in hit), True)
+                equal(f"{line} asks for one thing", len({"time", "speed", "never_slower"} & set(line)), 1)
+
+
+class Fake(libraries.Library):
+    """A library whose job is a line of shell."""
+
+    def __init__(self, line):
+        super().__init__("fake", "Fake")
+        self.line = line
+
+    def command(self, ranks, crowded):
+        return ["sh", "-c", self.line, "sh"], {}
+
+
+def jobs():
+    print_one = "echo allreduce 4 rewritten 1.5; echo noise"
+    figures = {("allreduce", 4, "rewritten"): 1.5}
+    equal("a job", compare.run(Fake(print_one), [SMALL], 1, 60), (figures, ""))
+    equal("one that fails", compare.run(Fake("echo reason >&2; exit 1"), [SMALL], 1, 60), ({}, "reason"))
+    with tempfile.NamedTemporaryFile() as pid:
+        hanging = Fake(f"{print_one}; echo $$ >{pid.name}; sleep 1000 & wait")
+        start = time.monotonic()
+        found, why = compare.run(hanging, [SMALL], 1, 1)
+        equal("one that hangs", (found, why, time.monotonic() - start < 60), (figures, "not done after 1 s", True))
+        equal("is gone", os.path.exists(f"/proc/{pid.read().decode().strip()}"), False)
+
+
+def main():
+    targets = judge.Targets(TARGETS)
+    sizes()
+    targets_of_cells(targets)
+    verdicts()
+    bounds(targets)
+    page(targets)
+    kept_on_file()
+    jobs()
+
+
+main()
