@@ -248,7 +248,8 @@ void Player::destroy() {
 }
 
 bool Player::quit(Circle& circle, int quitter) {
-  const std::unique_ptr<Act> act = throw_meeting(dice_, seat_, circle);
+  // A failed call that did not block may touch its buffers until the communicator is aborted.
+  std::unique_ptr<Act>& act = abandoned_ = throw_meeting(dice_, seat_, circle);
   const bool on_stream = dice_.one_in(3);
   const auto nap = static_cast<useconds_t>(dice_.one_in(2) ? 0 : dice_.below(3000));
   // Nobody is to be torn out of what went before.

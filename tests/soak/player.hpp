@@ -62,6 +62,7 @@ class Player {
   std::uint64_t posted_ = 0;
   Dice dice_{0};
   std::vector<Circle> circles_;
+  std::unique_ptr<Act> abandoned_;
 };
 
 }  // namespace hansa::test
