@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/fault_point.hpp"
 #include "bootstrap/hub.hpp"
 
 namespace hansa::bootstrap {
@@ -74,6 +75,7 @@ void Hub::pass_on_if_complete() {
                                                        collected_.size(), kMostTable)));
   }
   ByteWriter whole;
+  (void)fault_point(Point::kHubGathered);
   whole.number(sequence_);
   whole.number(collected_count_);
   whole.raw(collected_.view());
@@ -106,6 +108,7 @@ void Hub::spread_table(BytesView table) {
   }
   for (Below& below : below_) {
     send_below(below, Message::kTable, table);
+    (void)fault_point(Point::kHubSpread);
     below.delivered = below.accounted = false;
   }
   ++sequence_;

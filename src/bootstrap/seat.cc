@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <set>
 
+#include "base/fault_point.hpp"
 #include "bootstrap/courier.hpp"
 #include "bootstrap/root.hpp"
 #include "control/local_socket.hpp"
@@ -99,6 +100,7 @@ bool Seat::entered() {
 }
 
 void Seat::on_open(Link& link) {
+  (void)fault_point(Point::kSeatOpen);
   {
     std::lock_guard lock(mutex_);
     entered_ = true;
@@ -331,6 +333,7 @@ void Seat::leave() {
     if (left_) return;
     left_ = true;
     watcher_ = {};
+    (void)fault_point(Point::kDestroyLeave);
     if (link_ && link_->is_open())
       link_->send(Message::kLeave, {});
     else

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/config.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "core/communicator.hpp"
 #include "core/factory.hpp"
@@ -71,6 +72,7 @@ Status Communicator::come_to_be() {
 }
 
 Status Communicator::meet() {
+  if (fault_point(Point::kInitBegin)) return made_to_fail();
   HANSA_RETURN_IF_ERROR(check_wish(config().algorithm));
   if (ticket_) HANSA_RETURN_IF_ERROR(find_place());
   if (absent()) {
@@ -86,6 +88,7 @@ Status Communicator::meet() {
     session.root_may_be_late = root_may_be_late_;
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
+    if (fault_point(Point::kInitJoined)) return made_to_fail();
     if (!occasion_.empty()) origin_.parent->descent_.remember(occasion_);
     ticket_.reset();
     left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
@@ -214,7 +217,9 @@ Status Communicator::connect_peers() {
     }
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
+    if (fault_point(Point::kInitAgreed)) return made_to_fail();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
+    (void)fault_point(Point::kInitReady);
     HANSA_INFO_ON(kInit, "communicator {}of {} ranks ready: {}{}; {}",
                   options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
                   connections_->summary(), reach.direct ? ", large messages in one copy" : "",

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <span>
 
+#include "base/fault_point.hpp"
+
 namespace hansa {
 namespace {
 
@@ -30,6 +32,7 @@ Result<Seating> divide(Session& meeting, const Said& said, const SplitWish& wish
   while (wishes[static_cast<std::size_t>(first)].color != wish.color ||
          places[static_cast<std::size_t>(first)].rank != 0)
     ++first;
+  if (fault_point(Point::kSplitPlaced)) return made_to_fail();
   const std::string name = fmt::format("{} color {}", occasion, wish.color);
   HANSA_ASSIGN_OR_RETURN(place.id, meeting.reunion(first, std::as_bytes(std::span(name))));
   place.root_may_be_late = true;
@@ -122,6 +125,7 @@ Result<Seating> Descent::place(Session* parent, const Wish& wish, const SessionO
 
 Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const SessionOptions& options) {
   const std::string occasion = "split", name = numbered(occasion);
+  if (fault_point(Point::kSplitBegin)) return made_to_fail();
   const BytesView mine = std::as_bytes(std::span(&wish, 1));
   const auto said = parent.allgather(mine);
   if (said.ok()) {
@@ -131,6 +135,7 @@ Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const Ses
   if (options.cancelled && options.cancelled->load(std::memory_order_acquire)) return said.status();
   // Where the parent has failed its ranks meet anew; where it has not, nobody else would come.
   if (parent.failure().ok()) return said.status();
+  if (fault_point(Point::kSplitAnew)) return made_to_fail();
   const std::string meeting = name + " anew";
   HANSA_ASSIGN_OR_RETURN(const UniqueId id, parent.reunion(0, std::as_bytes(std::span(meeting))));
   SessionOptions patient = options;
@@ -144,6 +149,7 @@ Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const Ses
 }
 
 Result<Seating> Descent::shrink(Session& parent, const ShrinkWish& wish) {
+  if (fault_point(Point::kShrinkBegin)) return made_to_fail();
   Seating place{{}, 0, parent.ranks() - static_cast<Rank>(wish.excluded.size())};
   const auto stays = [&](Rank rank) {
     return !std::binary_search(wish.excluded.begin(), wish.excluded.end(), rank);
@@ -156,6 +162,7 @@ Result<Seating> Descent::shrink(Session& parent, const ShrinkWish& wish) {
   while (!stays(first)) ++first;
   HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(first, std::as_bytes(std::span(name))));
   place.root_may_be_late = true;
+  if (fault_point(Point::kShrinkPlaced)) return made_to_fail();
   return place;
 }
 
