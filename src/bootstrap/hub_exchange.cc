@@ -227,6 +227,20 @@ void Hub::fail(const Status& why, const Link* from) {
   }
 }
 
+void Hub::mourn(const Process& process, const std::vector<Rank>& ranks_lost, int error) {
+  if (ranks_lost.empty()) return;
+  const Status death = death_of(process, ranks_lost, error);
+  fail(death);
+  if (!members_.empty()) spread_obituary(Obituary{ranks_lost, death}.encode(), nullptr);
+}
+
+void Hub::spread_obituary(BytesView payload, const Link* from) {
+  if (up_.get() != from) send_up(Message::kDead, payload);
+  for (const Below& below : below_) {
+    if (below.link.get() != from) send_below(below, Message::kDead, payload);
+  }
+}
+
 void Hub::fail_garbled(const Process& from, Message type) {
   fail(Status(Code::kInternal, fmt::format("{} sent a message of kind {} that host {} cannot read here",
                                            from.text(), static_cast<int>(type), setup_.host.name)));

@@ -37,6 +37,7 @@ enum class Message : std::uint8_t {
   kLeft,          // through the whole tree: Absence, who left
   kNeighbours,    // leader to members: Neighbours, whom to tell should the leader die
   kAdmit,         // usher to rank: Admission
+  kDead,          // through the whole tree, failed before or not: Obituary
 };
 
 // A process as people and peers know it.
@@ -136,6 +137,14 @@ struct Absence {
 
   std::vector<std::byte> encode() const;
   static bool parse(BytesView bytes, Absence* out);
+};
+
+struct Obituary {
+  std::vector<Rank> ranks;
+  Status death;  // of them all
+
+  std::vector<std::byte> encode() const;
+  static bool parse(BytesView bytes, Obituary* out);
 };
 
 struct Failure {

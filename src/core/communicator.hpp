@@ -192,6 +192,7 @@ class Communicator {
   std::optional<UniqueId> invitation_;  // for ranks to be, not used yet
   std::atomic<bool> revoked_in_order_{false};
   bool root_may_be_late_ = false;  // of the session to join
+  std::vector<Rank> kin_;          // who of the parent is to join it
 
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads

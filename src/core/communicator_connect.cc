@@ -86,6 +86,7 @@ Status Communicator::meet() {
   } else {
     SessionOptions session = session_options();
     session.root_may_be_late = root_may_be_late_;
+    if (!kin_.empty()) session.bereaved = [this] { return origin_.parent->session_->dead_among(kin_); };
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
     if (fault_point(Point::kInitJoined)) return made_to_fail();
@@ -135,6 +136,7 @@ Status Communicator::find_place() {
   options_.rank = place.value().rank;
   options_.ranks = std::max(place.value().ranks, 1);
   root_may_be_late_ = place.value().root_may_be_late;
+  kin_ = place.value().kin;
   occasion_ = place.value().occasion;
   return {};
 }

@@ -29,9 +29,11 @@ Result<Seating> divide(Session& meeting, const Said& said, const SplitWish& wish
   Seating place = places[static_cast<std::size_t>(meeting.rank())];
   if (place.ranks < 2) return place;
   Rank first = 0;
-  while (wishes[static_cast<std::size_t>(first)].color != wish.color ||
-         places[static_cast<std::size_t>(first)].rank != 0)
-    ++first;
+  for (Rank rank = 0; rank < meeting.ranks(); ++rank) {
+    if (wishes[static_cast<std::size_t>(rank)].color != wish.color) continue;
+    place.kin.push_back(rank);
+    if (places[static_cast<std::size_t>(rank)].rank == 0) first = rank;
+  }
   if (fault_point(Point::kSplitPlaced)) return made_to_fail();
   const std::string name = fmt::format("{} color {}", occasion, wish.color);
   HANSA_ASSIGN_OR_RETURN(place.id, meeting.reunion(first, std::as_bytes(std::span(name))));
@@ -140,6 +142,9 @@ Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const Ses
   HANSA_ASSIGN_OR_RETURN(const UniqueId id, parent.reunion(0, std::as_bytes(std::span(meeting))));
   SessionOptions patient = options;
   patient.root_may_be_late = true;
+  std::vector<Rank> all(static_cast<std::size_t>(parent.ranks()));
+  std::iota(all.begin(), all.end(), 0);
+  patient.bereaved = [&parent, all] { return parent.dead_among(all); };
   auto met = join(id, parent.rank(), parent.ranks(), patient);
   if (!met.ok())
     return met.status().within("the ranks of a communicator that has failed meet again to split it");
@@ -154,13 +159,14 @@ Result<Seating> Descent::shrink(Session& parent, const ShrinkWish& wish) {
   const auto stays = [&](Rank rank) {
     return !std::binary_search(wish.excluded.begin(), wish.excluded.end(), rank);
   };
-  for (Rank rank = 0; rank < parent.rank(); ++rank) place.rank += stays(rank) ? 1 : 0;
+  for (Rank rank = 0; rank < parent.ranks(); ++rank)
+    if (stays(rank)) place.kin.push_back(rank);
+  place.rank = static_cast<Rank>(std::lower_bound(place.kin.begin(), place.kin.end(), parent.rank()) -
+                                 place.kin.begin());
   place.occasion = fmt::format("shrink without {}", fmt::join(wish.excluded, ","));
   const std::string name = numbered(place.occasion);
   if (place.ranks < 2) return Seating{{}, 0, 1, false, {}};
-  Rank first = 0;
-  while (!stays(first)) ++first;
-  HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(first, std::as_bytes(std::span(name))));
+  HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(place.kin.front(), std::as_bytes(std::span(name))));
   place.root_may_be_late = true;
   if (fault_point(Point::kShrinkPlaced)) return made_to_fail();
   return place;

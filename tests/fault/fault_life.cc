@@ -69,10 +69,11 @@ class Life {
   ncclResult_t split() {
     int value = 0;
     ncclComm_t child = nullptr, grandchild = nullptr;
-    ncclResult_t result = keep(ncclCommSplit(comm_, 0, rank_, &child, nullptr), comm_);
+    ncclResult_t result = keep(ncclCommSplit(comm_, 0, rank_, &child, nullptr), nullptr);
     if (result == ncclSuccess) result = sum(child, &value, 1);
+    job_.after->meet(job_.all());  // or the first to revoke ends what the others still do
     if (result == ncclSuccess) result = keep(ncclCommRevoke(child, NCCL_REVOKE_DEFAULT), child);
-    if (result == ncclSuccess) result = keep(ncclCommSplit(child, 0, rank_, &grandchild, nullptr), child);
+    if (result == ncclSuccess) result = keep(ncclCommSplit(child, 0, rank_, &grandchild, nullptr), nullptr);
     if (result == ncclSuccess) result = sum(grandchild, &value, 1);
     const ncclResult_t ended[] = {abort(child),
                                   result == ncclSuccess ? destroy(grandchild) : abort(grandchild)};
@@ -86,7 +87,7 @@ class Life {
     int value = 0, excluded = job_.ranks;
     ncclComm_t rest = nullptr;
     ncclResult_t result =
-        keep(ncclCommShrink(comm_, &excluded, 1, &rest, nullptr, NCCL_SHRINK_DEFAULT), comm_);
+        keep(ncclCommShrink(comm_, &excluded, 1, &rest, nullptr, NCCL_SHRINK_DEFAULT), nullptr);
     if (result == ncclSuccess) result = sum(rest, &value, 1);
     return result == ncclSuccess ? keep(destroy(rest), nullptr) : (abort(rest), result);
   }
@@ -95,7 +96,7 @@ class Life {
   ncclResult_t abort() {
     int value = 0;
     ncclComm_t child = nullptr;
-    const ncclResult_t result = keep(ncclCommSplit(comm_, 0, rank_, &child, nullptr), comm_);
+    const ncclResult_t result = keep(ncclCommSplit(comm_, 0, rank_, &child, nullptr), nullptr);
     if (result != ncclSuccess) return result;
     if (rank_ != job_.aborter) {
       const ncclResult_t ended = ncclAllReduce(&value, &value, 1, ncclInt, ncclSum, child, nullptr);

@@ -131,7 +131,7 @@ class Matrix : public testing::TestWithParam<Cell> {
       worst = std::max(worst, report.at - struck_at);
     }
     if (struck_at == 0) return;
-    std::printf("%s %s %d ranks: %.3f s\n", point_.name, strike_.name, job_.ranks, worst);
+    std::printf("%s %s %d ranks: %.1f ms\n", point_.name, strike_.name, job_.ranks, worst * 1000);
     EXPECT_LT(worst, (is_late(point_.point) ? kInitTimeout + 1 : 0) + kBound);
     for (int rank = 0; rank < job_.ranks && !is_end(point_); ++rank)
       EXPECT_TRUE(rank == job_.lost || processes[rank].result != ncclSuccess)
