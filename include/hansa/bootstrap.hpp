@@ -36,6 +36,8 @@ struct SessionOptions {
       nullptr;                    // set by another thread to give up within 100 ms; may be null
   std::string host_id;            // stands in for the host's identity (tests); empty: the real one
   bool root_may_be_late = false;  // the id is not served yet (Session::reunion): wait for it, too
+  // Asked now and then while joining: not ok gives up with that. May be empty.
+  std::function<Status()> bereaved = {};
   // Of create_unique_id alone: where all ranks of every communicator meet, as host:port or [IPv6]:port, and
   // the word they share or @ and a file with it; empty: this process serves the root, and the id carries a
   // random secret.
@@ -117,6 +119,9 @@ class Session {
   virtual void leave() = 0;
   // Why it has failed; ok while it has not.
   virtual Status failure() const = 0;
+  // The death of the first of these ranks that is known to be dead, whatever this has failed of; ok if none
+  // is.
+  virtual Status dead_among(const std::vector<Rank>& ranks) const = 0;
   // An id under which some of these ranks meet again, also after this session has failed, without a word
   // between them before: all who name the same `host` and `occasion` get the same one. It is served by rank
   // `host` from its own call on, so the others join() with root_may_be_late. Every occasion is good once.

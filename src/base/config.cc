@@ -179,6 +179,7 @@ Reading read_all() {
     const std::string line = complaint + "\n";
     if (result.config.debug >= LogLevel::kWarn && ::write(STDERR_FILENO, line.data(), line.size()) < 0) break;
   }
+  arm(result.config.fault);
   return result;
 }
 

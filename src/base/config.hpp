@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fault_point.hpp"
+
 namespace hansa {
 
 enum class LogLevel : std::uint8_t { kNone, kVersion, kWarn, kInfo, kTrace };
@@ -57,6 +59,7 @@ struct Config {
   double timeout = 0;
   std::string topology;
   bool checksum = false;
+  Fault fault;  // none
   std::string host_id;
   std::string comm_id;                // where all ranks meet, as the user wrote it; empty: each id says
   std::string secret;                 // a word, or @ and a file; never shown
@@ -73,6 +76,7 @@ struct Setting {
     kNone,
     kPlanned,  // read and checked, but nothing heeds it yet
     kHidden,   // its value is shown to nobody
+    kTesting,  // of no use but to tests
   };
   // False: the value is bad, `into` is unchanged. A `remark` says what of a value that was taken has no
   // effect.

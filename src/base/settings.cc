@@ -59,6 +59,10 @@ bool parse_checksum(std::string_view text, Config& into, std::string&) {
   return parse_flag(text, into.checksum);
 }
 
+bool parse_fault_point(std::string_view text, Config& into, std::string&) {
+  return parse_fault(text, into.fault);
+}
+
 bool parse_blocking(std::string_view text, Config& into, std::string&) {
   bool blocking = true;
   if (!parse_flag(text, blocking)) return false;
@@ -185,6 +189,8 @@ constexpr Setting kSettings[] = {
      keep<&Config::topology>, Trait::kPlanned},
     {"HANSA_CHECKSUM", "0", "0 or 1", "Whether every message carries a checksum that its receiver verifies.",
      parse_checksum, Trait::kPlanned},
+    {"HANSA_FAULT", "", "POINT=FAULT or POINT:NTH=FAULT, with names of src/base/fault_point.hpp",
+     "What goes wrong with this process at a named place, once.", parse_fault_point, Trait::kTesting},
     {"HANSA_HOST_ID", "", "a word",
      "What tells this host from others; by default the kernel's boot id. Ranks with different words share no "
      "memory.",

@@ -122,6 +122,7 @@ void Hub::on_below_message(Below& below, Message type, BytesView payload) {
   Attachment attachment;
   Lateness lateness;
   Absence absence;
+  Obituary obituary;
   Failure failure;
   RaisedConcern raised;
   if (!below.local) ++messages_;
@@ -141,6 +142,8 @@ void Hub::on_below_message(Below& below, Message type, BytesView payload) {
     account(below, absence);
   } else if (type == Message::kLeft && !below.local && Absence::parse(payload, &absence)) {
     note_left(absence.ranks, below.link.get());
+  } else if (type == Message::kDead && !below.local && Obituary::parse(payload, &obituary)) {
+    spread_obituary(payload, below.link.get());
   } else if (type == Message::kLeave && below.local) {
     farewell(below);
   } else if (type == Message::kConcern && RaisedConcern::parse(payload, &raised)) {
@@ -204,6 +207,7 @@ void Hub::dial_up() {
 void Hub::on_up_message(Message type, BytesView payload) {
   Lateness lateness;
   Absence absence;
+  Obituary obituary;
   Failure failure;
   RollCall call;
   if (type == Message::kTable) {
@@ -216,6 +220,8 @@ void Hub::on_up_message(Message type, BytesView payload) {
     call_roll(call);
   } else if (type == Message::kVerdict) {
     spread_verdict(payload);
+  } else if (type == Message::kDead && Obituary::parse(payload, &obituary)) {
+    spread_obituary(payload, up_.get());
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     fail(failure.status, up_.get());
   } else {
@@ -270,12 +276,9 @@ bool Hub::dial_again(int dials, bool for_ever, void (Hub::*dial)()) {
 
 void Hub::on_up_closed(bool opened, int error) {
   up_.reset();
-  if (!failed_.ok() || ended_) return;
-  if (opened) {
-    if (!lost_with(place_.parent, place_.parent_place).empty())
-      fail(death_of(place_.parent, lost_with(place_.parent, place_.parent_place), error));
-    return;
-  }
+  if (ended_) return;
+  if (opened) return mourn(place_.parent, lost_with(place_.parent, place_.parent_place), error);
+  if (!failed_.ok()) return;
   if (hung_up(error) && dial_again(dials_up_, false, &Hub::dial_up)) return;
   fail(Status(
       Code::kRemote,
@@ -288,13 +291,8 @@ void Hub::on_up_closed(bool opened, int error) {
 void Hub::on_below_closed(Below& below, int error) {
   const Below gone = below;
   forget(*gone.link);
-  if (gone.known && failed_.ok()) {
-    if (gone.local) {
-      if (!gone.left) fail(death_of(gone.process, {gone.process.rank}, error));
-    } else if (!lost_with(gone.process, gone.place).empty()) {
-      fail(death_of(gone.process, lost_with(gone.process, gone.place), error));
-    }
-  }
+  if (gone.known && !gone.local) mourn(gone.process, lost_with(gone.process, gone.place), error);
+  if (gone.known && gone.local && !gone.left) mourn(gone.process, {gone.process.rank}, error);
   end_if_alone();
 }
 

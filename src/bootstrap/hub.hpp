@@ -102,6 +102,10 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void note_left(const std::vector<Rank>& ranks, const Link* from);
   void fail(const Status& why, const Link* from = nullptr);
   void fail_garbled(const Process& from, Message type);
+  // Fails, and tells of the dead even who knows of a failure already: they are missed wherever else ranks
+  // meet.
+  void mourn(const Process& process, const std::vector<Rank>& ranks, int error);
+  void spread_obituary(BytesView payload, const Link* from);
   // The ranks of a leader that has ended, and of its process, without having left; empty if all had left.
   std::vector<Rank> lost_with(const Process& leader, const Neighbour& place) const;
 

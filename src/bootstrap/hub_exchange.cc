@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/fault_point.hpp"
 #include "bootstrap/hub.hpp"
 
 namespace hansa::bootstrap {
@@ -74,6 +75,7 @@ void Hub::pass_on_if_complete() {
                                                        collected_.size(), kMostTable)));
   }
   ByteWriter whole;
+  (void)fault_point(Point::kHubGathered);
   whole.number(sequence_);
   whole.number(collected_count_);
   whole.raw(collected_.view());
@@ -106,6 +108,7 @@ void Hub::spread_table(BytesView table) {
   }
   for (Below& below : below_) {
     send_below(below, Message::kTable, table);
+    (void)fault_point(Point::kHubSpread);
     below.delivered = below.accounted = false;
   }
   ++sequence_;
@@ -221,6 +224,20 @@ void Hub::fail(const Status& why, const Link* from) {
   if (up_.get() != from) send_up(Message::kFail, payload);
   for (const Below& below : below_) {
     if (below.link.get() != from) send_below(below, Message::kFail, payload);
+  }
+}
+
+void Hub::mourn(const Process& process, const std::vector<Rank>& ranks_lost, int error) {
+  if (ranks_lost.empty()) return;
+  const Status death = death_of(process, ranks_lost, error);
+  fail(death);
+  if (!members_.empty()) spread_obituary(Obituary{ranks_lost, death}.encode(), nullptr);
+}
+
+void Hub::spread_obituary(BytesView payload, const Link* from) {
+  if (up_.get() != from) send_up(Message::kDead, payload);
+  for (const Below& below : below_) {
+    if (below.link.get() != from) send_below(below, Message::kDead, payload);
   }
 }
 

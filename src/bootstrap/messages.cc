@@ -219,6 +219,20 @@ bool Absence::parse(BytesView bytes, Absence* out) {
   return read_ranks(&reader, &out->ranks) && reader.done();
 }
 
+std::vector<std::byte> Obituary::encode() const {
+  ByteWriter writer;
+  write_ranks(&writer, ranks);
+  writer.text(death.message().substr(0, kMostText));
+  return writer.take();
+}
+
+bool Obituary::parse(BytesView bytes, Obituary* out) {
+  ByteReader reader(bytes);
+  if (!read_ranks(&reader, &out->ranks)) return false;
+  out->death = Status(Code::kRemote, reader.text(kMostText));
+  return reader.done();
+}
+
 std::vector<std::byte> Failure::encode() const {
   ByteWriter writer;
   writer.number(static_cast<std::uint8_t>(status.code()));

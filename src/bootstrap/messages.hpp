@@ -41,6 +41,7 @@ enum class Message : std::uint8_t {
   kRollCall,      // the first leader to everybody: RollCall
   kPresent,       // the answers, back: Contributions of Presence
   kVerdict,       // the first leader to everybody: Verdict
+  kDead,          // through the whole tree, failed before or not: Obituary
 };
 
 // A process as people and peers know it.
@@ -140,6 +141,14 @@ struct Absence {
 
   std::vector<std::byte> encode() const;
   static bool parse(BytesView bytes, Absence* out);
+};
+
+struct Obituary {
+  std::vector<Rank> ranks;
+  Status death;  // of them all
+
+  std::vector<std::byte> encode() const;
+  static bool parse(BytesView bytes, Obituary* out);
 };
 
 struct Failure {

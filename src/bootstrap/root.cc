@@ -6,6 +6,8 @@
 #include <set>
 #include <tuple>
 
+#include "base/fault_point.hpp"
+
 namespace hansa::bootstrap {
 namespace {
 
@@ -110,6 +112,7 @@ void Root::enter(Host& host, const Entry& entry) {
 }
 
 void Root::assign_all() {
+  (void)fault_point(Point::kRootEntered);
   assigned_ = true;
   // The tree hangs from this process where it leads a host, and is the same from run to run. A leader without
   // ranks (one more has come than there should be) stays out of it.
@@ -131,6 +134,7 @@ void Root::assign_all() {
     }
     hosts_[i].link->send(Message::kAssign, assignment.encode());
   }
+  (void)fault_point(Point::kRootAssigned);
 }
 
 void Root::finish(Host& host) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/fault_point.hpp"
 #include "bootstrap/courier.hpp"
 #include "bootstrap/root.hpp"
 #include "bootstrap/seats_of_process.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kCancelPoll{20};
+constexpr milliseconds kLook{20};  // for what nobody wakes a waiting rank for
 // After its own time is over a rank waits this much for the text that all ranks get.
 constexpr milliseconds kGrace{2000};
 constexpr milliseconds kFarewell{1000};
@@ -93,6 +94,7 @@ bool Seat::entered() {
 }
 
 void Seat::on_open(Link& link) {
+  (void)fault_point(Point::kSeatOpen);
   {
     std::lock_guard lock(mutex_);
     entered_ = true;
@@ -109,6 +111,7 @@ void Seat::on_open(Link& link) {
 void Seat::on_message(Link&, Message type, BytesView payload) {
   Welcome welcome;
   Absence absence;
+  Obituary obituary;
   Failure failure;
   RollCall call;
   Verdict verdict;
@@ -124,6 +127,8 @@ void Seat::on_message(Link&, Message type, BytesView payload) {
     answer(call);
   } else if (type == Message::kVerdict && parse_verdict(payload, &verdict)) {
     take_verdict(verdict);
+  } else if (type == Message::kDead && Obituary::parse(payload, &obituary)) {
+    note_dead(obituary.ranks, obituary.death);
   } else if (type == Message::kLeave) {
     done();
   } else if (type == Message::kWelcome && Welcome::parse(payload, &welcome)) {
@@ -182,6 +187,18 @@ void Seat::note_left(const std::vector<Rank>& ranks) {
     if (watcher_.left) watcher_.left(rank);
 }
 
+void Seat::note_dead(const std::vector<Rank>& ranks, const Status& death) {
+  std::lock_guard lock(mutex_);
+  for (const Rank rank : ranks) dead_.emplace(rank, death);
+}
+
+Status Seat::dead_among(const std::vector<Rank>& ranks) {
+  std::lock_guard lock(mutex_);
+  for (const Rank rank : ranks)
+    if (const auto found = dead_.find(rank); found != dead_.end()) return found->second;
+  return {};
+}
+
 void Seat::on_closed(Link& link, int error) {
   const auto self = shared_from_this();
   const bool opened = link.was_open();
@@ -196,6 +213,7 @@ void Seat::on_closed(Link& link, int error) {
   }
   if (lost.empty()) return;
   const Status death = death_of(hub_, lost, error);
+  note_dead(lost, death);
   fail(death);
   for (const Neighbour& neighbour : neighbours_.list) Courier::send(loop_, neighbour, setup_.key, death);
 }
@@ -228,10 +246,12 @@ Seat::Outcome Seat::wait(milliseconds timeout, Ready ready) {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (ready()) return Outcome::kDone;
+    const bool joins = received_ == 0;
+    if (joins && options_.bereaved && !options_.bereaved().ok()) return Outcome::kBereaved;
     if (options_.cancelled && options_.cancelled->load(std::memory_order_acquire)) return Outcome::kCancelled;
     const auto now = std::chrono::steady_clock::now();
     if (now >= until) return Outcome::kLate;
-    changed_.wait_until(lock, options_.cancelled ? std::min(until, now + kCancelPoll) : until);
+    changed_.wait_until(lock, options_.cancelled || options_.bereaved ? std::min(until, now + kLook) : until);
   }
 }
 
@@ -250,6 +270,8 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
   if (outcome == Outcome::kCancelled) {
     give_up(Status(Code::kAborted, "given up: this rank's communicator was aborted meanwhile"),
             Status(Code::kRemote, "its communicator was aborted meanwhile"));
+  } else if (outcome == Outcome::kBereaved) {
+    give_up(options_.bereaved(), options_.bereaved());
   } else if (outcome == Outcome::kLate) {
     const std::string text = fmt::format(
         "no word of the other ranks within {:g} s, nor of why; the leader of host {} ({}) or "
@@ -331,6 +353,7 @@ void Seat::leave() {
     if (left_) return;
     left_ = true;
     watcher_ = {};
+    (void)fault_point(Point::kDestroyLeave);
     if (link_ && link_->is_open())
       link_->send(Message::kLeave, {});
     else

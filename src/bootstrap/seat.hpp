@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -29,6 +30,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void leave();
   std::vector<Member> members();
   Status failure();
+  // The death of the first of these that is known to be dead; ok if none is.
+  Status dead_among(const std::vector<Rank>& ranks);
   // Once joined: where the rank's process can be found should this communicator fail.
   NetworkAddress gate_of(Rank rank);
   // Serves a further communicator at this process's gate, which gate_of() tells the others.
@@ -54,11 +57,12 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   std::vector<Elsewhere> elsewhere() const;
   void take_verdict(const Verdict& verdict);
   void speak_for_leader(std::uint64_t asked);
+  void note_dead(const std::vector<Rank>& ranks, const Status& death);
   void fail(const Status& why);  // first reason wins
   void done();
 
   // The caller's thread.
-  enum class Outcome { kDone, kLate, kCancelled };
+  enum class Outcome { kDone, kLate, kCancelled, kBereaved };
   template <class Ready>
   Outcome wait(std::chrono::milliseconds timeout, Ready ready);
   template <class Ready>
@@ -88,8 +92,9 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   std::vector<NetworkAddress> gates_;
   std::vector<Rank> gone_;  // left the communicator
   std::vector<bool> has_left_;
-  std::uint64_t received_ = 0;  // exchanges whose table has come, joining included
-  std::uint64_t next_ = 1;      // sequence of the next exchange
+  std::map<Rank, Status> dead_;  // by rank, how
+  std::uint64_t received_ = 0;   // exchanges whose table has come, joining included
+  std::uint64_t next_ = 1;       // sequence of the next exchange
   Table table_;
   bool hub_is_here_ = false;  // in this process
   bool entered_ = false;

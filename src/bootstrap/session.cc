@@ -81,6 +81,10 @@ class SeatedSession final : public Session {
     return traffic;
   }
 
+  Status dead_among(const std::vector<Rank>& ranks) const override {
+    HANSA_RETURN_IF_ERROR(usable());
+    return seat_->dead_among(ranks);
+  }
   Status failure() const override {
     HANSA_RETURN_IF_ERROR(usable());
     return seat_->failure();

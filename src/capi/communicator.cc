@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/config.hpp"
+#include "base/fault_point.hpp"
 #include "capi/births.hpp"
 #include "capi/twin.hpp"
 #include "core/factory.hpp"
@@ -112,6 +113,7 @@ ncclResult_t pncclCommDestroy(ncclComm_t comm) {
     // While it waits, another thread may still abort what it waits for.
     const auto communicator = known(comm);
     if (!communicator.ok()) return report(communicator.status());
+    (void)fault_point(Point::kDestroyBegin);
     communicator.value()->set_finalizing();
     progress().drain(*communicator.value());
     communicator.value()->flush();
@@ -132,8 +134,10 @@ ncclResult_t pncclCommAbort(ncclComm_t comm) {
     group().drop(*communicator.value());
     const Status reason(Code::kRemote,
                         fmt::format("rank {} called ncclCommAbort", communicator.value()->rank()));
+    (void)fault_point(Point::kAbortBegin);
     communicator.value()->nursery().give_up(reason);
     communicator.value()->raise(reason);
+    (void)fault_point(Point::kAbortRaised);
   }
   std::unique_ptr<Communicator> owned(communicators().take(comm));
   if (!owned)

@@ -216,6 +216,7 @@ class Communicator {
   std::optional<UniqueId> invitation_;  // for ranks to be, not used yet
   std::atomic<bool> revoked_in_order_{false};
   bool root_may_be_late_ = false;  // of the session to join
+  std::vector<Rank> kin_;          // who of the parent is to join it
 
   std::unique_ptr<control::LogbookSection> own_log_;
   std::atomic<control::LogbookSection*> log_{nullptr};  // own_log_, for other threads

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/config.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "core/communicator.hpp"
 #include "core/factory.hpp"
@@ -71,6 +72,7 @@ Status Communicator::come_to_be() {
 }
 
 Status Communicator::meet() {
+  if (fault_point(Point::kInitBegin)) return made_to_fail();
   HANSA_RETURN_IF_ERROR(check_wish(config().algorithm));
   if (ticket_) HANSA_RETURN_IF_ERROR(find_place());
   if (absent()) {
@@ -85,9 +87,11 @@ Status Communicator::meet() {
     open_log();
     SessionOptions session = session_options();
     session.root_may_be_late = root_may_be_late_;
+    if (!kin_.empty()) session.bereaved = [this] { return origin_.parent->session_->dead_among(kin_); };
     HANSA_ASSIGN_OR_RETURN(session_, join(options_.id, options_.rank, options_.ranks, session));
     joined_.store(session_.get(), std::memory_order_release);
     if (own_log_) own_log_->set_number(session_->number());
+    if (fault_point(Point::kInitJoined)) return made_to_fail();
     if (!occasion_.empty()) origin_.parent->descent_.remember(occasion_);
     ticket_.reset();
     left_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(options_.ranks));
@@ -150,6 +154,7 @@ Status Communicator::find_place() {
   options_.rank = place.value().rank;
   options_.ranks = std::max(place.value().ranks, 1);
   root_may_be_late_ = place.value().root_may_be_late;
+  kin_ = place.value().kin;
   occasion_ = place.value().occasion;
   return {};
 }
@@ -232,8 +237,10 @@ Status Communicator::connect_peers() {
     }
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
+    if (fault_point(Point::kInitAgreed)) return made_to_fail();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
     if (own_log_) own_log_->describe(connections_->summary(), crowded_);
+    (void)fault_point(Point::kInitReady);
     HANSA_INFO_ON(kInit, "communicator {}of {} ranks ready: {}{}; {}",
                   options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
                   connections_->summary(), reach.direct ? ", large messages in one copy" : "",

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <set>
 
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 
 namespace hansa {
@@ -105,7 +106,9 @@ Result<bool> Connections::try_row(Session& session, std::size_t row, const Trans
   // Users count on the best transport: that it failed, and did not just not apply, is theirs to know.
   if (!opened.ok() && opened.code() != Code::kUnsupported)
     HANSA_WARN("transport {} is left out: {}", kind.name, opened.message());
+  if (opened.ok() && fault_point(Point::kInitOpened)) return made_to_fail();
   HANSA_ASSIGN_OR_RETURN(const auto addresses, session.allgather(said(transports_[row].get(), opened)));
+  (void)fault_point(Point::kInitAddressed);
   for (std::size_t peer = 0; peer < row_of_.size(); ++peer) {
     if (peer == self_ || row_of_[peer] != kNone) continue;
     const Status connected = connect_over(static_cast<Rank>(peer), row, opened, addresses[peer]);
@@ -115,6 +118,7 @@ Result<bool> Connections::try_row(Session& session, std::size_t row, const Trans
       refusals_[peer] +=
           fmt::format("{}{}: {}", refusals_[peer].empty() ? "" : "; ", kind.name, connected.message());
   }
+  (void)fault_point(Point::kInitConnected);
   return keep_what_works(session, row);
 }
 

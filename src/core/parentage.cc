@@ -8,6 +8,8 @@
 #include <numeric>
 #include <span>
 
+#include "base/fault_point.hpp"
+
 namespace hansa {
 namespace {
 
@@ -27,9 +29,12 @@ Result<Seating> divide(Session& meeting, const Said& said, const SplitWish& wish
   Seating place = places[static_cast<std::size_t>(meeting.rank())];
   if (place.ranks < 2) return place;
   Rank first = 0;
-  while (wishes[static_cast<std::size_t>(first)].color != wish.color ||
-         places[static_cast<std::size_t>(first)].rank != 0)
-    ++first;
+  for (Rank rank = 0; rank < meeting.ranks(); ++rank) {
+    if (wishes[static_cast<std::size_t>(rank)].color != wish.color) continue;
+    place.kin.push_back(rank);
+    if (places[static_cast<std::size_t>(rank)].rank == 0) first = rank;
+  }
+  if (fault_point(Point::kSplitPlaced)) return made_to_fail();
   const std::string name = fmt::format("{} color {}", occasion, wish.color);
   HANSA_ASSIGN_OR_RETURN(place.id, meeting.reunion(first, std::as_bytes(std::span(name))));
   place.root_may_be_late = true;
@@ -122,6 +127,7 @@ Result<Seating> Descent::place(Session* parent, const Wish& wish, const SessionO
 
 Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const SessionOptions& options) {
   const std::string occasion = "split", name = numbered(occasion);
+  if (fault_point(Point::kSplitBegin)) return made_to_fail();
   const BytesView mine = std::as_bytes(std::span(&wish, 1));
   const auto said = parent.allgather(mine);
   if (said.ok()) {
@@ -131,10 +137,14 @@ Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const Ses
   if (options.cancelled && options.cancelled->load(std::memory_order_acquire)) return said.status();
   // Where the parent has failed its ranks meet anew; where it has not, nobody else would come.
   if (parent.failure().ok()) return said.status();
+  if (fault_point(Point::kSplitAnew)) return made_to_fail();
   const std::string meeting = name + " anew";
   HANSA_ASSIGN_OR_RETURN(const UniqueId id, parent.reunion(0, std::as_bytes(std::span(meeting))));
   SessionOptions patient = options;
   patient.root_may_be_late = true;
+  std::vector<Rank> all(static_cast<std::size_t>(parent.ranks()));
+  std::iota(all.begin(), all.end(), 0);
+  patient.bereaved = [&parent, all] { return parent.dead_among(all); };
   auto met = join(id, parent.rank(), parent.ranks(), patient);
   if (!met.ok())
     return met.status().within("the ranks of a communicator that has failed meet again to split it");
@@ -144,18 +154,21 @@ Result<Seating> Descent::split(Session& parent, const SplitWish& wish, const Ses
 }
 
 Result<Seating> Descent::shrink(Session& parent, const ShrinkWish& wish) {
+  if (fault_point(Point::kShrinkBegin)) return made_to_fail();
   Seating place{{}, 0, parent.ranks() - static_cast<Rank>(wish.excluded.size())};
   const auto stays = [&](Rank rank) {
     return !std::binary_search(wish.excluded.begin(), wish.excluded.end(), rank);
   };
-  for (Rank rank = 0; rank < parent.rank(); ++rank) place.rank += stays(rank) ? 1 : 0;
+  for (Rank rank = 0; rank < parent.ranks(); ++rank)
+    if (stays(rank)) place.kin.push_back(rank);
+  place.rank = static_cast<Rank>(std::lower_bound(place.kin.begin(), place.kin.end(), parent.rank()) -
+                                 place.kin.begin());
   place.occasion = fmt::format("shrink without {}", fmt::join(wish.excluded, ","));
   const std::string name = numbered(place.occasion);
   if (place.ranks < 2) return Seating{{}, 0, 1, false, {}};
-  Rank first = 0;
-  while (!stays(first)) ++first;
-  HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(first, std::as_bytes(std::span(name))));
+  HANSA_ASSIGN_OR_RETURN(place.id, parent.reunion(place.kin.front(), std::as_bytes(std::span(name))));
   place.root_may_be_late = true;
+  if (fault_point(Point::kShrinkPlaced)) return made_to_fail();
   return place;
 }
 

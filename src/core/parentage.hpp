@@ -23,6 +23,7 @@ struct Seating {
   Rank rank = -1;  // -1: none
   Rank ranks = 0;
   bool root_may_be_late = false;  // see SessionOptions
+  std::vector<Rank> kin{};        // the ranks of the parent that are to come, where others could miss them
   std::string occasion{};         // what Descent::remember() is to be told when all have come; empty: nothing
 };
 

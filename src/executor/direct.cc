@@ -1,6 +1,7 @@
 // The steps of direct plans: what they tell their peers, and when they may run.
 #include <cstring>
 
+#include "base/fault_point.hpp"
 #include "executor/blocks.hpp"
 #include "executor/execution.hpp"
 
@@ -22,9 +23,11 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
   const Step& step = plan_.schedule.steps[index];
   const std::uint32_t source = step.operands, channel = plan_.channel_of[source];
   if (!direct_.room_for_note(channel)) return;
+  (void)fault_point(Point::kAcceptBegin);
   const Bytes memory = local_memory(plan_.schedule.destinations(step)[0], bytes);
   direct_.send_ready(channel, position_of_[source], endpoint_of_[channel]->describe(memory));
   direct_.set_announced(index);
+  (void)fault_point(Point::kAcceptSent);
 }
 
 bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
@@ -62,16 +65,21 @@ void Execution::hand_over_direct(std::uint32_t operand, std::uint32_t index, std
   Endpoint& endpoint = *endpoint_of_[c];
   const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
   if (channel.outgoing && pull) {
+    (void)fault_point(Point::kOfferBegin);
     const Step& step = plan_.schedule.steps[index];
     const Descriptor descriptor = endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes));
     std::memcpy(endpoint.reserve(channel.lane, 0), &descriptor, sizeof descriptor);
     endpoint.commit(channel.lane, sizeof descriptor, stamp_of(index));
     ++direct_.unread(index);
+    (void)fault_point(Point::kOfferSent);
   } else if (channel.outgoing) {
+    (void)fault_point(Point::kCopyDone);
     endpoint.commit(channel.lane, 0, stamp_of(index));
   } else {
     endpoint.release(channel.lane);
-    if (pull) direct_.send_read(c, position_of_[operand]);
+    if (!pull) return;
+    (void)fault_point(Point::kCopyDone);
+    direct_.send_read(c, position_of_[operand]);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/fault_point.hpp"
 #include "executor/blocks.hpp"
 
 namespace hansa {
@@ -174,7 +175,10 @@ bool Execution::acquire(std::uint32_t operand, std::uint32_t step, std::size_t b
     fail_mismatch(channel, first, expected);
     return false;
   }
-  return last == 0 || endpoint.peek(channel.lane, last).data != nullptr;
+  if (last == 0) return true;
+  if (endpoint.peek(channel.lane, last).data == nullptr) return false;
+  (void)fault_point(Point::kMessageArrived);
+  return true;
 }
 
 bool Execution::try_step(std::uint32_t index) {
@@ -222,6 +226,7 @@ void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std:
                                 std::size_t bytes) {
   const std::size_t slot = endpoint.capabilities().slot_bytes;
   std::size_t left = bytes;
+  if (bytes > slot) (void)fault_point(channel.outgoing ? Point::kMessageReserved : Point::kMessageRead);
   for (std::uint32_t cell = cells(bytes, slot); cell > 0; --cell) {
     const std::size_t now = std::min(left, slot);
     if (channel.outgoing)
@@ -229,7 +234,9 @@ void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std:
     else
       endpoint.release(channel.lane);
     left -= now;
+    if (channel.outgoing && cell > 1) (void)fault_point(Point::kMessageHalf);
   }
+  if (channel.outgoing && bytes > slot) (void)fault_point(Point::kMessageSent);
 }
 
 void Execution::pass(std::uint32_t index) {

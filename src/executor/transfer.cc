@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/fault_point.hpp"
 #include "executor/blocks.hpp"
 #include "executor/execution.hpp"
 
@@ -107,6 +108,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   for (std::uint32_t k = step.sources; k < count; ++k)
     if (plan_.mechanism_of[step.operands + k] == Mechanism::kPull && walk_[k].is_remote())
       walk_[k] = OperandCursor::idle();
+  if (plan_.direct) (void)fault_point(Point::kCopyBegin);
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {
     std::size_t left = piece(block_elements(measure, i), chunk) * element_bytes_;
     if (left > 0) place(step, i, chunk);
@@ -118,6 +120,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
       }
       combine_run(step, combine, run);
       left -= run;
+      if (plan_.direct && left > 0) (void)fault_point(Point::kCopyHalf);
     }
   }
 }

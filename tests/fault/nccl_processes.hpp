@@ -53,7 +53,8 @@ class Processes {
   using Body = std::function<void(int rank, const ncclUniqueId& id, Report& report, Shared& shared)>;
 
   // The id comes from a process that is no rank, if `apart`, so that every rank may be killed during init.
-  Processes(int ranks, const Body& body, bool apart = false)
+  // `first` runs in every process before it uses the library.
+  Processes(int ranks, const Body& body, bool apart = false, const std::function<void(int rank)>& first = {})
       : ranks_(ranks),
         shared_(new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
                     Shared) {
@@ -62,6 +63,7 @@ class Processes {
       pids_.push_back(child);
       if (child != 0) continue;
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (first) first(rank);
       if (rank == (apart ? ranks : 0)) {
         if (ncclGetUniqueId(&shared_->id) != ncclSuccess) {
           shared_->reports[0].note(ncclSystemError);
@@ -88,6 +90,20 @@ class Processes {
   pid_t pid(int rank) const { return pids_[static_cast<std::size_t>(rank)]; }
   void go() { shared_->go.store(true, std::memory_order_release); }
 
+  // Of a process that is to stop, or to end in whatever way: when it was seen, or 0 if that did not happen in
+  // time. `status` as waitpid() has it.
+  double await_change(int rank, int& status) {
+    pid_t& child = pids_[static_cast<std::size_t>(rank)];
+    for (int i = 0; i < 60'000; ++i) {
+      if (waitpid(child, &status, WNOHANG | WUNTRACED) == child) {
+        if (!WIFSTOPPED(status)) child = 0;
+        return seconds_now();
+      }
+      usleep(300);
+    }
+    return 0;
+  }
+  void resume(int rank) { ::kill(pid(rank), SIGCONT); }
   void kill(int rank) {
     pid_t& child = pids_[static_cast<std::size_t>(rank)];
     if (child <= 0) return;

@@ -124,7 +124,7 @@ Origin Side::origin(std::size_t i) const {
 
 ncclResult_t Side::call(const void* in, void* out, ncclRedOp_t op, ncclComm_t comm,
                         cudaStream_t stream) const {
-  const auto [kind, type, ignored, count, root, in_place] = what;
+  const auto [kind, type, ignored, count, root, in_place, salt] = what;
   switch (kind) {
     case Kind::kAllReduce:
       return ncclAllReduce(in, out, count, type, op, comm, stream);

@@ -39,6 +39,7 @@ struct Case {
   std::size_t count = 0;  // as the call takes it; in the v-forms, what the counts are made of
   int root = 0;
   bool in_place = false;
+  std::size_t salt = 0;  // other values for every salt
 };
 
 // Where an output element comes from.

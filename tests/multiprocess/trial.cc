@@ -22,7 +22,21 @@ std::string hex(const std::byte* bytes, std::size_t count) {
 
 }  // namespace
 
-Trial::Trial(const Case& what, const Place& place, std::size_t shift)
+void Release::operator()(std::byte* memory) const {
+  if (source == Source::kHeap)
+    delete[] memory;
+  else
+    require(ncclMemFree(memory), Place(), "ncclMemFree");
+}
+
+Buffer allocate(Source source, std::size_t bytes) {
+  if (source == Source::kHeap) return Buffer(new std::byte[bytes], Release{source});
+  void* memory = nullptr;
+  require(ncclMemAlloc(&memory, bytes), Place(), "ncclMemAlloc");
+  return Buffer(static_cast<std::byte*>(memory), Release{source});
+}
+
+Trial::Trial(const Case& what, const Place& place, std::size_t shift, Source source)
     : side_(what, place), size_(type_of(what.type).size) {
   const std::size_t first = kGuard + shift * size_;
   if (what.in_place) {
@@ -34,10 +48,14 @@ Trial::Trial(const Case& what, const Place& place, std::size_t shift)
     output_ = first + side_.input * size_ + kGuard;
   }
   total_ = std::max(input_ + side_.input * size_, output_ + side_.output * size_) + kGuard;
-  memory_ = std::make_unique<std::byte[]>(total_);
+  memory_ = allocate(source, total_);
   std::memset(memory_.get(), static_cast<int>(kUntouched), total_);
-  for (std::size_t i = 0; i < side_.input; ++i)
-    write_input(type_of(what.type), what.op, side_.rank, side_.ranks, i, at(input_, i));
+  for (std::size_t i = 0; i < side_.input; ++i) write_input_of(side_.rank, i, at(input_, i));
+}
+
+void Trial::write_input_of(int rank, std::size_t i, std::byte* to) const {
+  const Case& what = side_.what;
+  write_input(type_of(what.type), what.op, rank, side_.ranks, what.salt + i, to);
 }
 
 ncclResult_t Trial::start(ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
@@ -52,9 +70,9 @@ void Trial::write_expected(std::size_t i, std::byte* to) const {
   const Origin origin = side_.origin(i);
   switch (origin.from) {
     case Origin::From::kReduction:
-      return write_reduced(type, side_.what.op, side_.ranks, origin.index, to);
+      return write_reduced(type, side_.what.op, side_.ranks, side_.what.salt + origin.index, to);
     case Origin::From::kRank:
-      return write_input(type, side_.what.op, origin.rank, side_.ranks, origin.index, to);
+      return write_input_of(origin.rank, origin.index, to);
     case Origin::From::kNowhere:
       break;
   }
@@ -62,7 +80,7 @@ void Trial::write_expected(std::size_t i, std::byte* to) const {
   const std::size_t offset = output_ + i * size_;
   const bool was_input = side_.what.in_place && offset >= input_ && offset < input_ + side_.input * size_;
   if (was_input)
-    write_input(type, side_.what.op, side_.rank, side_.ranks, (offset - input_) / size_, to);
+    write_input_of(side_.rank, (offset - input_) / size_, to);
   else
     std::memset(to, static_cast<int>(kUntouched), size_);
 }
@@ -105,9 +123,7 @@ bool Trial::equal(const char* what, std::size_t offset, std::size_t count, const
 
 bool Trial::judge() const {
   const auto expected = [this](std::size_t i, std::byte* to) { write_expected(i, to); };
-  const auto untouched = [this](std::size_t i, std::byte* to) {
-    write_input(type_of(side_.what.type), side_.what.op, side_.rank, side_.ranks, i, to);
-  };
+  const auto untouched = [this](std::size_t i, std::byte* to) { write_input_of(side_.rank, i, to); };
   if (!equal("output", output_, side_.output, expected)) return false;
   if (!side_.what.in_place && !equal("input", input_, side_.input, untouched)) return false;
   const std::size_t low = std::min(input_, output_);

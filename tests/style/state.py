@@ -6,6 +6,8 @@ from source_tree import CODE_SUFFIXES, LIBRARY_FOLDERS, blank, files, finish, re
 HOME = "src/core/factory"
 # Where a whole process, or a thread, must share something below the core, and what.
 SHARED = {
+    "src/base/fault_point.hpp": "which place goes wrong, for tests",
+    "src/base/fault_point.cc": "the same",
     "src/base/log.cc": "which rank a thread speaks for; what is said once",
     "src/control/event_loop.cc": "the one control thread of a process",
     "src/device/host/host_memory.cc": "an allocation's number is never given twice",

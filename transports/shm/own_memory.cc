@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/fault_point.hpp"
+
 namespace hansa::shm {
 
 Descriptor OwnMemory::describe(BytesView bytes) {
@@ -30,6 +32,7 @@ bool OwnMemory::offer(std::uint64_t allocation) {
     provider_.withdraw(id);
     return true;
   });
+  if (fault_point(Point::kMemoryOffer)) return false;
   const auto fd = memory_->duplicate(allocation);
   if (!fd.ok()) return false;
   const Status offered = provider_.offer(allocation, fd.value());

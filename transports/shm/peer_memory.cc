@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/fault_point.hpp"
 #include "base/shared_memory.hpp"
 #include "transports/process.hpp"
 
@@ -81,13 +82,15 @@ const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
   }
   Mapping mapping{allocation, nullptr, 0, ++clock_};
   struct stat about {};
+  const bool refused = fault_point(Point::kMemoryFetch);
   auto fetched = control::fetch_fd(fds_, allocation, kFetchDeadline);
-  if (fetched.ok() && fstat(fetched.value().get(), &about) == 0 && about.st_size > 0) {
+  if (!refused && fetched.ok() && fstat(fetched.value().get(), &about) == 0 && about.st_size > 0) {
     const int fd = fetched.value().get();
     mapping.bytes = static_cast<std::size_t>(about.st_size);
     if (check_shared_memory(fd, mapping.bytes).ok()) {
       auto mapped = map_shared_memory(fd, 0, mapping.bytes);
       if (mapped.ok()) mapping.base = mapped.value();
+      (void)fault_point(Point::kMemoryMapped);
     }
   }
   return *mappings_.insert(place, mapping);
@@ -119,7 +122,7 @@ bool PeerMemory::read(const Descriptor& remote, std::size_t offset, Bytes into) 
     std::memcpy(into.data(), mapped + offset, into.size());
     return true;
   }
-  return single_copy_ &&
+  return single_copy_ && !fault_point(Point::kCopySingle) &&
          transfer_all(process_vm_readv, beacon_.pid, into.data(), remote.address + offset, into.size());
 }
 
@@ -130,8 +133,9 @@ bool PeerMemory::write(const Descriptor& remote, std::size_t offset, BytesView f
     std::memcpy(mapped + offset, from.data(), from.size());
     return true;
   }
-  return single_copy_ && transfer_all(process_vm_writev, beacon_.pid, const_cast<std::byte*>(from.data()),
-                                      remote.address + offset, from.size());
+  return single_copy_ && !fault_point(Point::kCopySingle) &&
+         transfer_all(process_vm_writev, beacon_.pid, const_cast<std::byte*>(from.data()),
+                      remote.address + offset, from.size());
 }
 
 }  // namespace hansa::shm

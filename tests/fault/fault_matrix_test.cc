@@ -1,0 +1,163 @@
+// Every named place of src/base/fault_point.hpp, every fault, 2 and 4 ranks: one of them is struck there, the
+// others hear of it in time and by name, and go on without it. The cells come from that list, so that no
+// place can be left out, and a place where nobody comes by fails its cells.
+#include <algorithm>
+#include <cstdio>
+#include <tuple>
+
+#include "base/fault_point.hpp"
+#include "fault_life.hpp"
+
+namespace hansa::test {
+namespace {
+
+#ifdef HANSA_SANITIZED
+constexpr double kBound = 8;
+#else
+constexpr double kBound = 1;
+#endif
+constexpr double kInitTimeout = 2;
+
+// What happens to the rank at the place: a FaultKind, or that another one dies meanwhile.
+struct Strike {
+  const char* name;
+  FaultKind kind;
+  bool bereaves = false;
+};
+const Strike kStrikes[] = {{"kill", FaultKind::kKill},     {"stop", FaultKind::kStop},
+                           {"exit", FaultKind::kExit},     {"descriptors", FaultKind::kDescriptors},
+                           {"memory", FaultKind::kMemory}, {"files", FaultKind::kFiles},
+                           {"fail", FaultKind::kFail},     {"bereavement", FaultKind::kStop, true}};
+
+bool begins_with(const PointName& point, std::string_view area) {
+  return std::string_view(point.name).starts_with(area);
+}
+
+// Who dies here has not come: the others wait as long as they would for any rank.
+bool is_late(Point point) { return point == Point::kInitBegin || point == Point::kSeatOpen; }
+// The others may be through already.
+bool is_end(const PointName& point) { return begins_with(point, "destroy.") || begins_with(point, "abort."); }
+
+using Cell = std::tuple<PointName, Strike, int>;
+
+std::string name_of(const testing::TestParamInfo<Cell>& cell) {
+  std::string name = std::string(std::get<0>(cell.param).name) + "_" + std::get<1>(cell.param).name + "_" +
+                     std::to_string(std::get<2>(cell.param));
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+std::vector<Cell> all_cells() {
+  std::vector<Cell> cells;
+  for (const PointName& point : kPoints)
+    for (const Strike& strike : kStrikes)
+      for (const int ranks : {2, 4})
+        if (point.point != Point::kNone && (strike.kind != FaultKind::kFail || point.can_fail))
+          cells.emplace_back(point, strike, ranks);
+  return cells;
+}
+
+class Matrix : public testing::TestWithParam<Cell> {
+ protected:
+  Matrix()
+      : point_(std::get<0>(GetParam())),
+        strike_(std::get<1>(GetParam())),
+        after_(*new (mmap(nullptr, sizeof(Aftermath), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                          0)) Aftermath) {
+    job_.ranks = std::get<2>(GetParam());
+    job_.spare = begins_with(point_, "shrink.");
+    // The process of rank 0 makes the id and leads the host.
+    struck_ = begins_with(point_, "hub.") || begins_with(point_, "root.") ? 0 : job_.ranks - 1;
+    job_.aborter = struck_;
+    job_.lost = strike_.bereaves                   ? (struck_ + 1) % job_.ranks
+                : strike_.kind == FaultKind::kStop ? -1
+                                                   : struck_;
+    job_.after = &after_;
+  }
+  ~Matrix() override { munmap(&after_, sizeof(Aftermath)); }
+
+  void prepare(int rank) const {
+    const std::string fault =
+        std::string(point_.name) + "=" + std::string(kFaultKinds[static_cast<std::size_t>(strike_.kind)]);
+    setenv("HANSA_INIT_TIMEOUT", is_late(point_.point) ? std::to_string(kInitTimeout).c_str() : "20", 1);
+    if (rank == struck_) setenv("HANSA_FAULT", fault.c_str(), 1);
+  }
+
+  // When the fault took the lost rank away; 0 if it is not of that kind.
+  double await_fault(Processes& processes) {
+    int status = 0;
+    switch (strike_.kind) {
+      case FaultKind::kKill:
+      case FaultKind::kExit: {
+        const double at = processes.await_change(struck_, status);
+        EXPECT_TRUE(strike_.kind == FaultKind::kKill ? WIFSIGNALED(status) : !processes[struck_].ended)
+            << "no rank comes by " << point_.name;
+        return at;
+      }
+      case FaultKind::kStop:
+        (void)processes.await_change(struck_, status);
+        EXPECT_TRUE(WIFSTOPPED(status)) << "no rank comes by " << point_.name;
+        if (!WIFSTOPPED(status)) return 0;
+        if (!strike_.bereaves) expect_patience(processes);
+        if (strike_.bereaves) processes.kill(job_.lost);
+        processes.resume(struck_);
+        return strike_.bereaves ? seconds_now() : 0;
+      default:
+        return 0;
+    }
+  }
+
+  // A stopped rank is late, not dead.
+  void expect_patience(Processes& processes) {
+    usleep(200'000);
+    for (int rank = 0; rank < job_.all(); ++rank)
+      EXPECT_TRUE(processes[rank].result == -1 || processes[rank].result == ncclSuccess)
+          << processes[rank].text;
+  }
+
+  void judge(Processes& processes, double struck_at) {
+    double worst = 0;
+    for (int rank = 0; rank < job_.all(); ++rank) {
+      const bool gone = rank == job_.lost && struck_at > 0;
+      if (gone) continue;
+      processes.expect_end(rank);
+      const Report& report = processes[rank];
+      if (report.result == ncclSuccess) continue;
+      if (rank == job_.lost) {
+        EXPECT_NE(std::string(), report.text);
+        continue;
+      }
+      processes.expect(rank, ncclRemoteError, {"rank " + std::to_string(job_.lost)});
+      worst = std::max(worst, report.at - struck_at);
+    }
+    if (struck_at == 0) return;
+    std::printf("%s %s %d ranks: %.1f ms\n", point_.name, strike_.name, job_.ranks, worst * 1000);
+    EXPECT_LT(worst, (is_late(point_.point) ? kInitTimeout + 1 : 0) + kBound);
+    for (int rank = 0; rank < job_.ranks && !is_end(point_); ++rank)
+      EXPECT_TRUE(rank == job_.lost || processes[rank].result != ncclSuccess)
+          << "rank " << rank << " saw nothing";
+  }
+
+  const PointName point_;
+  const Strike strike_;
+  Aftermath& after_;
+  Job job_;
+  int struck_ = 0;
+};
+
+TEST_P(Matrix, Holds) {
+  Processes processes(
+      job_.all(),
+      [&](int rank, const ncclUniqueId& id, Report& report, Processes::Shared& shared) {
+        live(job_, rank, id, report, shared);
+      },
+      false, [&](int rank) { prepare(rank); });
+  const double struck_at = await_fault(processes);
+  judge(processes, struck_at);
+  EXPECT_EQ(job_.lost < 0 ? 0 : job_.all() - 1, after_.shrunk + after_.renewed);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Matrix, testing::ValuesIn(all_cells()), name_of);
+
+}  // namespace
+}  // namespace hansa::test
