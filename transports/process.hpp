@@ -22,7 +22,11 @@ class ProcessRegistry {
  public:
   void publish(std::uint64_t key, const std::shared_ptr<T>& object) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(objects_, [](const auto& entry) { return entry.second.expired(); });
+    // Not at every call: thousands may live.
+    if (objects_.size() >= sweep_at_) {
+      std::erase_if(objects_, [](const auto& entry) { return entry.second.expired(); });
+      sweep_at_ = 2 * objects_.size() + kFirstSweep;
+    }
     objects_[key] = object;
   }
   std::shared_ptr<T> find(std::uint64_t key) const {
@@ -33,7 +37,9 @@ class ProcessRegistry {
 
  private:
   mutable std::mutex mutex_;
+  static constexpr std::size_t kFirstSweep = 16;
   std::unordered_map<std::uint64_t, std::weak_ptr<T>> objects_;
+  std::size_t sweep_at_ = kFirstSweep;
 };
 
 }  // namespace hansa

@@ -87,6 +87,15 @@ Status back_shared_memory(int fd, std::size_t offset, std::size_t bytes) {
   return {};
 }
 
+Result<bool> back_mapping(std::byte* at, std::size_t bytes) {
+  while (madvise(at, bytes, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINVAL) return false;
+    // EFAULT: touching a page would have been a SIGBUS.
+    if (errno != EINTR) return refused("back", bytes, errno == EFAULT ? ENOMEM : errno);
+  }
+  return true;
+}
+
 void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept {
   while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                    static_cast<off_t>(bytes)) != 0 &&

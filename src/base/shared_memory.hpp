@@ -19,6 +19,10 @@ Status check_shared_memory(int fd, std::size_t bytes);
 // later.
 Status back_shared_memory(int fd, std::size_t offset, std::size_t bytes);
 
+// The same for mapped memory, [at, at+bytes), whole pages, and without its descriptor. False where the kernel
+// cannot (before Linux 5.14).
+Result<bool> back_mapping(std::byte* at, std::size_t bytes);
+
 // Gives the memory behind [offset, offset+bytes) back to the system, whoever still has it mapped (they read
 // zeros).
 void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept;

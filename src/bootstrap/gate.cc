@@ -73,6 +73,9 @@ Status Gate::start() {
 
 void Gate::open_door(const Door& door, const Key& key, std::weak_ptr<DoorKeeper> keeper) {
   doors_[door] = {key, std::move(keeper)};
+  const auto waiting = pending_;  // a copy: links that end leave the list
+  for (const Pending& one : waiting)
+    if (one.link->door() == door) one.link->retry();
 }
 
 void Gate::close_door(const Door& door) { doors_.erase(door); }

@@ -15,6 +15,8 @@ using control::EventLoop;
 
 // From the connection to the last proof. A peer that trickles bytes gains nothing.
 constexpr std::chrono::milliseconds kHandshakeDeadline{4000};
+// Who comes for a communicator that another rank is about to serve need not come again.
+constexpr std::chrono::milliseconds kDoorPatience{100};
 constexpr std::size_t kReadBytes = 64 << 10;
 constexpr int kReadsAtOnce = 16;  // then other links have their turn
 
@@ -34,7 +36,7 @@ std::shared_ptr<Link> Link::dial(EventLoop& loop, Descriptor fd, bool connecting
   link->transcript_.dialer = fresh_nonce();
   // A connected socket is writable at once, so both kinds take the same path.
   if (!link->start(Phase::kConnecting)) return nullptr;
-  if (!connecting) link->start_deadline();
+  if (!connecting) link->start_deadline(kHandshakeDeadline);
   return link;
 }
 
@@ -44,7 +46,7 @@ std::shared_ptr<Link> Link::accept(EventLoop& loop, Descriptor fd, FindKey find,
   link->find_ = std::move(find);
   link->transcript_.acceptor = fresh_nonce();
   if (!link->start(Phase::kAwaitHello)) return nullptr;
-  link->start_deadline();
+  link->start_deadline(kHandshakeDeadline);
   return link;
 }
 
@@ -64,10 +66,16 @@ bool Link::start(Phase phase) {
   return true;
 }
 
-void Link::start_deadline() {
-  deadline_ = loop_.after(kHandshakeDeadline, [weak = weak_from_this()] {
+void Link::start_deadline(std::chrono::milliseconds patience) {
+  loop_.cancel(deadline_);
+  deadline_ = loop_.after(patience, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->end(EPROTO);
   });
+}
+
+void Link::retry() {
+  const auto self = shared_from_this();
+  if (at_closed_door_) consume();
 }
 
 void Link::watch_process(std::int32_t pid) {
@@ -103,7 +111,7 @@ void Link::finish_connecting() {
   if (error != 0) return end(error);
   if (connecting_) {
     tune_tcp(fd_.get());  // only now: while connecting it would shorten the kernel's patience
-    start_deadline();
+    start_deadline(kHandshakeDeadline);
   }
   phase_ = Phase::kAwaitChallenge;
   loop_.modify(watch_, EPOLLIN);
@@ -120,6 +128,7 @@ void Link::receive() {
     if (got <= 0) return end(got == 0 ? 0 : errno);
     inbox_.insert(inbox_.end(), buffer, buffer + got);
     consume();
+    if (static_cast<std::size_t>(got) < sizeof buffer) return;  // that was all there is
   }
 }
 
@@ -141,7 +150,9 @@ bool Link::consume_one(BytesView bytes, std::size_t* used) {
       *used = kHelloBytes;
       if (!parse_hello(bytes.first(kHelloBytes), &transcript_)) return fail();
       const auto key = find_(transcript_.door);
-      if (!key) return fail();
+      if (!key) return bytes.size() > kHelloBytes ? fail() : wait_at_door();
+      if (at_closed_door_) start_deadline(kHandshakeDeadline);
+      at_closed_door_ = false;
       key_ = *key;
       phase_ = Phase::kAwaitAnswer;
       const auto challenge = make_challenge(key_, transcript_);
@@ -168,6 +179,13 @@ bool Link::consume_one(BytesView bytes, std::size_t* used) {
     default:
       return false;
   }
+}
+
+// The hello stays where it is, to be read again.
+bool Link::wait_at_door() {
+  if (!at_closed_door_) start_deadline(kDoorPatience);
+  at_closed_door_ = true;
+  return false;
 }
 
 bool Link::consume_frame(BytesView bytes, std::size_t* used) {

@@ -37,10 +37,13 @@ class Link : public std::enable_shared_from_this<Link> {
   // within.
   static std::shared_ptr<Link> dial(control::EventLoop& loop, control::Descriptor fd, bool connecting,
                                     const Key& key, const Door& door, std::weak_ptr<LinkOwner> owner);
-  // Over an accepted socket. Doors that `find` does not know are closed without a word.
+  // Over an accepted socket. Who asks for a door that `find` does not know waits for 100 ms, in which retry()
+  // may let him in; then the link is closed without a word.
   static std::shared_ptr<Link> accept(control::EventLoop& loop, control::Descriptor fd, FindKey find,
                                       std::weak_ptr<LinkOwner> owner);
   ~Link();
+
+  void retry();
 
   void set_owner(std::weak_ptr<LinkOwner> owner) { owner_ = std::move(owner); }
   // Frames with larger payloads are garbage. kMostMessage at first.
@@ -62,12 +65,13 @@ class Link : public std::enable_shared_from_this<Link> {
 
   Link(control::EventLoop& loop, control::Descriptor fd, std::weak_ptr<LinkOwner> owner);
   bool start(Phase phase);
-  void start_deadline();
+  void start_deadline(std::chrono::milliseconds patience);
   void on_events(std::uint32_t events);
   void finish_connecting();
   void receive();
   void consume();
   bool consume_one(BytesView bytes, std::size_t* used);
+  bool wait_at_door();
   bool consume_frame(BytesView bytes, std::size_t* used);
   void open(Side side);
   void write(std::vector<std::byte> bytes);
@@ -80,7 +84,7 @@ class Link : public std::enable_shared_from_this<Link> {
   std::weak_ptr<LinkOwner> owner_;
   FindKey find_;
   Phase phase_ = Phase::kClosed;
-  bool connecting_ = false, opened_ = false, writing_ = false;
+  bool connecting_ = false, opened_ = false, writing_ = false, at_closed_door_ = false;
   Key key_{};
   Transcript transcript_;
   std::optional<FrameSealer> sealer_;

@@ -51,7 +51,7 @@ void Seat::connect() {
   bool absent = false, busy = false;
   auto fd = control::connect_local(local_name_of(setup_.key, setup_.host), &absent, &busy);
   if (absent) return found_hub();
-  if (busy) return connect_later(kReconnect);
+  if (busy) return connect_later();
   if (!fd.ok()) return fail(fd.status());
   const control::PeerIdentity peer = control::identify_peer(fd.value().get());
   if (!peer.same_user) {
@@ -66,14 +66,16 @@ void Seat::connect() {
   link_->watch_process(peer.pid);
 }
 
-void Seat::connect_later(milliseconds delay) {
-  if (++failed_connects_ > kMostConnects) {
+void Seat::connect_later() {
+  // At first it was but another rank that founded the hub meanwhile.
+  if (++failed_connects_ == 1) return connect();
+  if (failed_connects_ > kMostConnects) {
     return fail(
         Status(Code::kSystem,
                fmt::format("the leader of the ranks on host {} does not accept this one; is it stopped?",
                            setup_.host.name)));
   }
-  loop_.after(delay, [weak = weak_from_this()] {
+  loop_.after(kReconnect, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->connect();
   });
 }
@@ -81,7 +83,7 @@ void Seat::connect_later(milliseconds delay) {
 void Seat::found_hub() {
   bool taken = false;
   auto listener = control::listen_local(local_name_of(setup_.key, setup_.host), &taken);
-  if (taken) return connect_later(kReconnect);  // another rank was faster
+  if (taken) return connect_later();  // another rank was faster
   if (!listener.ok()) return fail(listener.status());
   const Status started = Hub::start(loop_, setup_, std::move(listener).value());
   if (!started.ok()) return fail(started);
@@ -205,7 +207,7 @@ void Seat::on_closed(Link& link, int error) {
   link_.reset();
   if (left_) return done();
   // A hub that ends just when this rank comes has not said a word to it.
-  if (!opened || hub_.rank < 0) return connect_later(kReconnect);
+  if (!opened || hub_.rank < 0) return connect_later();
   std::vector<Rank> lost{hub_.rank};
   {
     std::lock_guard lock(mutex_);
@@ -307,8 +309,8 @@ Result<Seat::Table> Seat::exchange(BytesView mine) {
     if (!failed_.ok()) return failed_;
     sequence = next_++;
   }
-  loop_.post([self = shared_from_this(), message = encode_contributions(sequence, {{self_.rank, mine}})] {
-    if (self->link_) self->link_->send(Message::kGather, message);
+  loop_.run([&] {
+    if (link_) link_->send(Message::kGather, encode_contributions(sequence, {{self_.rank, mine}}));
   });
   const Status waited = wait_for_all(
       sequence, [this, sequence] { return !failed_.ok() || received_ > sequence || !gone_.empty(); });

@@ -49,7 +49,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   // Control thread.
   void come();
   void connect();
-  void connect_later(std::chrono::milliseconds delay);
+  void connect_later();
   void found_hub();
   void take_table(BytesView payload);
   void note_left(const std::vector<Rank>& ranks);

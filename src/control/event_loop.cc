@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
-#include <exception>
 #include <new>
 
 #include "base/log.hpp"
@@ -49,8 +47,9 @@ Status EventLoop::start() {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread{};
   const int error = pthread_create(
-      &thread_, nullptr,
+      &thread, nullptr,
       [](void* self) -> void* {
         static_cast<EventLoop*>(self)->loop();
         return nullptr;
@@ -58,8 +57,8 @@ Status EventLoop::start() {
       this);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return system_error("cannot start the control thread", error);
-  pthread_setname_np(thread_, "hansa-control");
-  pthread_detach(thread_);
+  pthread_setname_np(thread, "hansa-control");
+  pthread_detach(thread);
   started_ = true;
   return Status();
 }
@@ -71,32 +70,36 @@ void EventLoop::post(Job job) {
     first = jobs_.empty();
     jobs_.push_back(std::move(job));
   }
-  if (!first) return;
+  if (first) wake();
+}
+
+void EventLoop::wake() noexcept {
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);  // full means awake already
 }
 
-bool EventLoop::on_control_thread() const noexcept { return pthread_equal(thread_, pthread_self()) != 0; }
+EventLoop::Turn::Turn(EventLoop& loop) : loop_(loop) {
+  loop_.turn_.lock();
+  loop_.taker_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+}
+
+EventLoop::Turn::~Turn() {
+  // The control thread is to hear of a timer before those that it knows.
+  if (!loop_.timers_.empty() && loop_.timers_.begin()->first < loop_.asleep_until_) loop_.wake();
+  loop_.taker_.store({}, std::memory_order_relaxed);
+  loop_.turn_.unlock();
+}
+
+// Only a thread itself makes this true for it.
+bool EventLoop::on_control_thread() const noexcept {
+  return taker_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+}
 
 void EventLoop::run(const Job& job) {
   if (on_control_thread()) return job();
-  std::mutex mutex;
-  std::condition_variable ran;
-  bool done = false;
-  std::exception_ptr thrown;  // the caller's to handle: this thread serves others too
-  post([&] {
-    try {
-      job();
-    } catch (...) {
-      thrown = std::current_exception();
-    }
-    std::lock_guard lock(mutex);
-    done = true;
-    ran.notify_one();  // under the lock: the waiter's stack goes away right after it
-  });
-  std::unique_lock lock(mutex);
-  ran.wait(lock, [&] { return done; });
-  if (thrown) std::rethrow_exception(thrown);
+  const Turn turn(*this);
+  run_jobs();
+  job();
 }
 
 Result<EventLoop::Token> EventLoop::add(int fd, std::uint32_t events, Handler handler) {
@@ -154,34 +157,38 @@ void EventLoop::guard(const Call& call) noexcept {
 }
 
 void EventLoop::loop() {
+  epoll_event events[64];
+  int timeout = 0;
   for (;;) {
-    wait_and_dispatch();
+    const int found = epoll_wait(epoll_.get(), events, 64, timeout);
+    const Turn turn(*this);
+    // Copies: the kernel's structure is packed.
+    for (int i = 0; i < found; ++i) dispatch(std::uint64_t{events[i].data.u64}, events[i].events);
     run_jobs();
     run_timers();
+    timeout = patience();
   }
 }
 
-void EventLoop::wait_and_dispatch() {
-  int timeout = -1;
-  if (!timers_.empty()) {
-    using std::chrono::milliseconds;
-    const auto left = std::chrono::ceil<milliseconds>(timers_.begin()->first - Clock::now()).count();
-    timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+void EventLoop::dispatch(std::uint64_t token, std::uint32_t events) {
+  if (token == 0) {
+    std::uint64_t count;
+    [[maybe_unused]] const auto drained = ::read(wake_.get(), &count, sizeof count);
+    return;
   }
-  epoll_event events[64];
-  const int found = epoll_wait(epoll_.get(), events, 64, timeout);
-  for (int i = 0; i < found; ++i) {
-    const Token token = events[i].data.u64;  // a copy: the kernel's structure is packed
-    if (token == 0) {
-      std::uint64_t count;
-      [[maybe_unused]] const auto drained = ::read(wake_.get(), &count, sizeof count);
-      continue;
-    }
-    const auto watched = watched_.find(token);
-    if (watched == watched_.end()) continue;
-    const std::shared_ptr<Handler> handler = watched->second.handler;
-    guard([&] { (*handler)(events[i].events); });
-  }
+  const auto watched = watched_.find(token);
+  if (watched == watched_.end()) return;
+  const std::shared_ptr<Handler> handler = watched->second.handler;
+  guard([&] { (*handler)(events); });
+}
+
+// How long to sleep, in milliseconds.
+int EventLoop::patience() {
+  asleep_until_ = timers_.empty() ? Clock::time_point::max() : timers_.begin()->first;
+  if (timers_.empty()) return -1;
+  using std::chrono::milliseconds;
+  const auto left = std::chrono::ceil<milliseconds>(asleep_until_ - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
 }
 
 void EventLoop::run_jobs() {

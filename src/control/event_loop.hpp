@@ -2,6 +2,9 @@
 // It serves rendezvous roots, leaders, control trees and descriptor exchange of all communicators of the
 // process, and never touches data.
 //
+// What is said to be the control thread's happens there or, by run(), on a thread that asks for it meanwhile:
+// one at a time, so that neither needs a lock.
+//
 // It starts at first use, blocks all signals, is never joined and never holds the process back: exit simply
 // ends it. A forked child does not inherit it; the child's first use starts one of its own and leaves the
 // inherited one, its descriptors included, untouched.
@@ -10,12 +13,14 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <typeindex>
 #include <unordered_map>
 #include <vector>
@@ -40,8 +45,10 @@ class EventLoop {
 
   // Runs `job` on the control thread, soon. Any thread; does not block.
   void post(Job job);
-  // Runs `job` on the control thread and returns when it has run. Any thread, the control thread included.
+  // Runs `job` here, after all that was posted before, while the control thread stands still. Any thread, the
+  // control thread included. Waking that one and waiting for it would cost two changes of threads.
   void run(const Job& job);
+  // Whether this thread is the control thread or within run().
   bool on_control_thread() const noexcept;
 
   // From here on: control thread only.
@@ -73,10 +80,24 @@ class EventLoop {
   };
   using Timers = std::multimap<Clock::time_point, Timer>;
 
+  // Of being the control thread.
+  class Turn {
+   public:
+    explicit Turn(EventLoop& loop);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    EventLoop& loop_;
+  };
+
   EventLoop(pid_t owner, EventLoop* inherited) noexcept : owner_(owner), inherited_(inherited) {}
   Status start();
   void loop();
-  void wait_and_dispatch();
+  int patience();
+  void dispatch(std::uint64_t token, std::uint32_t events);
+  void wake() noexcept;
   template <class Call>
   static void guard(const Call& call) noexcept;
   void run_jobs();
@@ -86,7 +107,9 @@ class EventLoop {
   EventLoop* const inherited_;  // a parent's: kept reachable for leak checkers, never used
   std::mutex mutex_;            // guards started_ and jobs_
   bool started_ = false;
-  pthread_t thread_{};
+  std::mutex turn_;                       // guards all that is the control thread's
+  std::atomic<std::thread::id> taker_{};  // who has it
+  Clock::time_point asleep_until_ = Clock::time_point::max();
   std::vector<Job> jobs_;
   Descriptor epoll_, wake_;
   Token next_token_ = 1;  // 0 is the wake-up descriptor in epoll

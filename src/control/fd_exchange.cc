@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <unordered_map>
 
 #include "base/secret.hpp"
@@ -306,11 +305,8 @@ Result<Descriptor> receive_answer(int from, std::uint64_t key) {
 
 Result<FileOfProcess> file_of_this_process(int fd) {
   struct stat about {};
-  char name[256];
-  const ssize_t bytes = ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), name, sizeof name);
-  if (bytes < 0 || fstat(fd, &about) != 0) return system_error("cannot look at a descriptor", errno);
-  const std::string_view text(name, static_cast<std::size_t>(bytes));
-  return FileOfProcess{getpid(), fd, about.st_dev, about.st_ino, std::hash<std::string_view>()(text)};
+  if (fstat(fd, &about) != 0) return system_error("cannot look at a descriptor", errno);
+  return FileOfProcess{getpid(), fd, about.st_dev, about.st_ino};
 }
 
 Result<Descriptor> borrow_fd(const FileOfProcess& file) {
@@ -319,7 +315,7 @@ Result<Descriptor> borrow_fd(const FileOfProcess& file) {
   Descriptor borrowed(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), file.fd, 0)));
   if (!borrowed.open()) return system_error("cannot take its descriptor", errno);
   HANSA_ASSIGN_OR_RETURN(const FileOfProcess got, file_of_this_process(borrowed.get()));
-  if (got.device != file.device || got.inode != file.inode || got.name != file.name)
+  if (got.device != file.device || got.inode != file.inode)
     return Status(Code::kSystem, "the process with that number is another one here");
   return borrowed;
 }

@@ -50,12 +50,12 @@ struct FileOfProcess {
   std::int32_t pid = 0;
   std::int32_t fd = -1;
   std::uint64_t device = 0, inode = 0;
-  std::uint64_t name = 0;  // a hash: hosts count alike, so the file's name must be one that no other has
 };
 Result<FileOfProcess> file_of_this_process(int fd);
 
 // The same without the other's help and far cheaper, by pidfd_getfd(2): where the kernel has it (5.6) and
-// lets this process trace that one, and only if there is that very file. Does not block.
+// lets this process trace that one, and only if there is that very file. Hosts count alike: the caller knows
+// that the process is of this one. Does not block.
 Result<Descriptor> borrow_fd(const FileOfProcess& file);
 
 }  // namespace hansa::control

@@ -1,6 +1,7 @@
 // Strangers at the ports: garbage, half-open and trickling connections, floods and thieves of public bytes.
 // Joining must not notice.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,7 +9,7 @@
 #include <random>
 #include <thread>
 
-#include "bootstrap/link.hpp"
+#include "bootstrap/gate.hpp"
 #include "bootstrap/unique_id.hpp"
 #include "hansa/bootstrap.hpp"
 
@@ -132,6 +133,58 @@ TEST(Stranger, WithAWrongKeyIsTurnedAwayAtTheRightDoor) {
   EXPECT_TRUE(waiter->closed);
   EXPECT_FALSE(waiter->opened);
   loop.run([&] { link.reset(); });
+}
+
+struct Keeper : DoorKeeper {
+  void on_link(std::shared_ptr<Link>, bool) override {}
+  void on_exhausted(const Status&) override {}
+};
+
+// A hello at `door`, and `more` bytes.
+control::Descriptor knock(const NetworkAddress& at, const Door& door, std::size_t more = 0) {
+  control::Descriptor fd = connect_tcp(at).value();
+  pollfd writable{fd.get(), POLLOUT, 0};
+  poll(&writable, 1, -1);
+  Transcript transcript;
+  transcript.door = door;
+  const auto hello = make_hello(transcript);
+  std::vector<std::byte> bytes(hello.begin(), hello.end());
+  bytes.resize(bytes.size() + more);
+  EXPECT_EQ(std::ssize(bytes), ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL));
+  return fd;
+}
+
+// Whether it was challenged, and not turned away.
+bool answered(const control::Descriptor& fd) {
+  pollfd readable{fd.get(), POLLIN, 0};
+  poll(&readable, 1, -1);
+  std::byte bytes[kChallengeBytes];
+  return ::recv(fd.get(), bytes, sizeof bytes, 0) == std::ssize(bytes);
+}
+
+TEST(Gate, WhoComesBeforeTheDoorOpensIsLetInThen) {
+  control::EventLoop& loop = *control::EventLoop::of_this_process().value();
+  const Key key = random_key();
+  const Door open = door_of(key, "open", ""), late = door_of(key, "late", "");
+  const auto keeper = std::make_shared<Keeper>();
+  std::shared_ptr<Gate> gate;
+  loop.run([&] {
+    gate = Gate::at(loop, "127.0.0.1", 0, 0).value();
+    gate->open_door(open, key, keeper);
+  });
+  bool let_in = false;
+  // A gate that is slow to look waits no longer than one that is not: some tries may come too late.
+  for (int i = 0; i < 50 && !let_in; ++i) {
+    const auto early = knock(gate->address(), late);
+    ASSERT_TRUE(answered(knock(gate->address(), open)));  // so the one before was heard
+    loop.run([&] { gate->open_door(late, key, keeper); });
+    let_in = answered(early);
+    loop.run([&] { gate->close_door(late); });
+  }
+  EXPECT_TRUE(let_in);
+  EXPECT_FALSE(answered(knock(gate->address(), late))) << "a door that stays closed";
+  EXPECT_FALSE(answered(knock(gate->address(), late, 1))) << "who does not wait for the challenge";
+  loop.run([&] { gate.reset(); });
 }
 
 }  // namespace

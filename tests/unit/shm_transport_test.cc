@@ -1,10 +1,13 @@
-// What the shm transport refuses: hostile cells, other users, strangers.
+// What the shm transport refuses: hostile cells, other users, strangers. And what memory it takes.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <functional>
 
+#include "base/shared_memory.hpp"
 #include "control/fd_exchange.hpp"
 #include "transports/shm/shm.hpp"
 
@@ -49,7 +52,7 @@ TEST(Shm, ConnectsOnlyToWhomTheSecretWasGiven) {
   const auto address = transport.value()->address();
   in_child([&] { return connect_to(address).ok(); });
   auto forged = address;
-  // The token; and the file's name, which shows a process that may trace the owner that it has the right one.
+  // The token; and the file, whose number shows a process that may trace the owner that it has the right one.
   forged[forged.size() - sizeof(control::FileOfProcess) - 1] ^= std::byte{1};
   forged.back() ^= std::byte{1};
   in_child([&] { return connect_to(forged).code() == Code::kUnsupported; });
@@ -65,6 +68,48 @@ TEST(Shm, AnotherUserIsOutOfReach) {
     const Status refused = connect_to(address);
     return refused.code() == Code::kUnsupported && !refused.message().empty();
   });
+}
+
+// Of the memory files that this process has open.
+long backed_pages() {
+  long pages = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    struct stat about {};
+    if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_nlink == 0)
+      pages += about.st_blocks * 512 / static_cast<long>(page_bytes());
+  }
+  return pages / 2;  // an inbox and its provider's duplicate
+}
+
+TEST(Shm, OnlyLanesInUseTakeMemory) {
+  const auto zero = create_shared_memory("hansa-test", page_bytes());
+  ASSERT_TRUE(zero.ok());
+  std::byte* const page = map_shared_memory(zero.value(), 0, page_bytes()).value();
+  const bool by_lane = back_mapping(page, page_bytes()).value();
+  munmap(page, page_bytes());
+  close(zero.value());
+  TransportOptions options[2] = {options_of(0), options_of(1)};
+  options[0].lanes = options[1].lanes = 4;
+  const SlotShape slots{16 * 1024, 16};
+  const long lane = static_cast<long>(16 * (slots.bytes + 64) / page_bytes());
+  const long before = backed_pages();
+  const auto one = open_shm(options[0], slots), other = open_shm(options[1], slots);
+  ASSERT_TRUE(one.ok() && other.ok());
+  const auto there = one.value()->connect(1, other.value()->address());
+  const auto here = other.value()->connect(0, one.value()->address());
+  ASSERT_TRUE(there.ok() && here.ok());
+  const long connected = backed_pages() - before;
+  EXPECT_GE(connected, 2);
+  ASSERT_NE(there.value()->reserve(2, 15), nullptr);
+  EXPECT_EQ(here.value()->peek(2, 0).data, nullptr);
+  const long used = backed_pages() - before;
+  if (!by_lane) {
+    EXPECT_EQ(connected, used);
+    return;
+  }
+  EXPECT_LT(connected, lane);
+  EXPECT_GE(used, connected + lane - 1);
+  EXPECT_LE(used, connected + lane + 2);
 }
 
 TEST(Shm, RefusesShapesThatTheFlagCannotTell) {

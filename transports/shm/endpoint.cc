@@ -9,14 +9,14 @@
 namespace hansa::shm {
 
 ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
-                         std::shared_ptr<std::byte> outgoing, const Beacon& beacon,
-                         const control::FdAddress& fds)
+                         std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory)
     : peer_(peer),
       local_(std::move(local)),
+      incoming_(incoming),
       outgoing_(std::move(outgoing)),
       visitor_(GateWords(outgoing_.get())),
       doorkeeper_(GateWords(incoming)),
-      peer_memory_(beacon, fds) {
+      peer_memory_(std::move(peer_memory)) {
   const Layout& layout = local_->inbox->layout();
   for (std::uint16_t lane = 0; lane < layout.lanes; ++lane) {
     lanes_.push_back({Sender(Cells(outgoing_.get(), layout, lane)), Receiver(Cells(incoming, layout, lane))});
@@ -27,8 +27,18 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .direct_own = local_->memory.known()};
 }
 
+void ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noexcept {
+  const Status status = back_lane(region, local_->inbox->layout(), lane);
+  *backed = status.ok();
+  if (!status.ok()) local_->failure = status;
+}
+
 std::byte* ShmEndpoint::reserve(std::uint16_t lane, std::uint32_t ahead) noexcept {
   Sender<Cells>& out = lanes_[lane].out;
+  if (bool& backed = lanes_[lane].out_backed; !backed) [[unlikely]] {
+    back(outgoing_.get(), lane, &backed);
+    if (!backed) return nullptr;
+  }
   const std::uint32_t cell = out.reserve(ahead);
   return cell == Sender<Cells>::kNone ? nullptr : out.cells().payload(cell);
 }
@@ -39,6 +49,10 @@ void ShmEndpoint::commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t 
 
 Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
   Receiver<Cells>& in = lanes_[lane].in;
+  if (bool& backed = lanes_[lane].in_backed; !backed) [[unlikely]] {
+    back(incoming_, lane, &backed);
+    if (!backed) return {};
+  }
   const auto message = in.peek(ahead);
   if (!message.arrived) return {};
   const std::uint32_t bytes = bytes_in(message.flag);

@@ -25,7 +25,7 @@ class ShmEndpoint final : public Endpoint {
  public:
   // `incoming` is the peer's region in our inbox, `outgoing` ours in the peer's.
   ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
-              std::shared_ptr<std::byte> outgoing, const Beacon& beacon, const control::FdAddress& fds);
+              std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory);
 
   const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override;
@@ -42,12 +42,16 @@ class ShmEndpoint final : public Endpoint {
   struct Lane {
     Sender<Cells> out;
     Receiver<Cells> in;
+    bool out_backed = false, in_backed = false;
   };
+  // Sets `backed`, or fails the transport.
+  void back(std::byte* region, std::uint16_t lane, bool* backed) noexcept;
   template <class Move>
   void visit(Completion& done, Move move) noexcept;
 
   Rank peer_;
   std::shared_ptr<Local> local_;
+  std::byte* incoming_;
   std::shared_ptr<std::byte> outgoing_;
   std::vector<Lane> lanes_;
   Visitor<GateWords> visitor_;

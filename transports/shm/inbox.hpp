@@ -1,5 +1,6 @@
-// Where a rank receives: one memfd with a region for every sender, of which only those of connected peers
-// are backed by memory. A region is written by two processes, each its own words:
+// Where a rank receives: one memfd with a region for every sender. Memory backs the first page of those of
+// connected peers, and each lane from its first message on (all of it at once where the kernel cannot do that
+// through a mapping). A region is written by two processes, each its own words:
 //
 //   0     closed     1 line   owner: this rank's memory is shut (Gate)
 //   128   inside     1 line   sender: it is reading or writing this rank's memory
@@ -38,6 +39,9 @@ struct Layout {
   std::size_t bytes() const;  // whole pages
   friend bool operator==(const Layout&, const Layout&) = default;
 };
+
+// Backs a lane's cells of a mapped region with memory, if they are not. Either end, before it touches them.
+Status back_lane(std::byte* region, const Layout& layout, std::uint16_t lane);
 
 // One lane's ring, as ring.hpp wants it.
 class Cells {
@@ -95,16 +99,18 @@ class Inbox {
   ~Inbox();
   int fd() const { return fd_; }
   const Layout& layout() const { return layout_; }
-  // The region that `sender` writes, backed and mapped when first asked for; lives as long as the inbox.
+  // The region that `sender` writes, to be used from now on; lives as long as the inbox.
   Result<std::byte*> region(Rank sender);
 
  private:
   Inbox(int fd, const Layout& layout, Rank ranks)
-      : fd_(fd), layout_(layout), regions_(static_cast<std::size_t>(ranks)) {}
+      : fd_(fd), layout_(layout), in_use_(static_cast<std::size_t>(ranks)) {}
+  std::size_t bytes() const { return layout_.bytes() * in_use_.size(); }
   const int fd_;
   const Layout layout_;
   std::mutex mutex_;
-  std::vector<std::byte*> regions_;  // by sender; null: not yet
+  std::byte* base_ = nullptr;  // of all regions; null: not mapped yet
+  std::vector<bool> in_use_;   // by sender
 };
 
 // Maps the region of `sender` in the inbox behind a descriptor that another process gave us.

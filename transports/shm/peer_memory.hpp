@@ -26,8 +26,8 @@ class PeerMemory {
   // Probes single copy by really reading the beacon.
   PeerMemory(const Beacon& beacon, const control::FdAddress& fds);
   ~PeerMemory();
-  PeerMemory(const PeerMemory&) = delete;
-  PeerMemory& operator=(const PeerMemory&) = delete;
+  PeerMemory(PeerMemory&&) = default;
+  PeerMemory& operator=(PeerMemory&&) = delete;
 
   bool same_process() const noexcept { return same_process_; }
   // Whether any memory can be reached, not only what can be mapped.

@@ -72,27 +72,30 @@ class ShmTransport final : public Transport {
         theirs.rank != peer || theirs.layout != address_.layout || peer < 0 || peer >= address_.ranks) {
       return Status(Code::kInvalidUsage, fmt::format("rank {} opened shm with other options", peer));
     }
-    auto outgoing = reach(theirs);
+    PeerMemory memory(theirs.beacon, theirs.fds);
+    auto outgoing = reach(theirs, memory.reaches_all());
     if (!outgoing.ok()) return outgoing.status().within(fmt::format("rank {}", peer));
     HANSA_ASSIGN_OR_RETURN(std::byte* const incoming, local_->inbox->region(peer));
     return std::unique_ptr<Endpoint>(std::make_unique<ShmEndpoint>(
-        peer, local_, incoming, std::move(outgoing).value(), theirs.beacon, theirs.fds));
+        peer, local_, incoming, std::move(outgoing).value(), std::move(memory)));
   }
 
   bool poll() noexcept override { return false; }  // the peers' stores are all there is
   Status status() const override { return local_->failure; }
 
  private:
-  // Our region in the inbox of a peer.
-  Result<std::shared_ptr<std::byte>> reach(const Address& theirs) const {
+  // Our region in the inbox of a peer; `seen`: its process is known to be the one it says.
+  Result<std::shared_ptr<std::byte>> reach(const Address& theirs, bool seen) const {
     if (theirs.beacon.process == address_.beacon.process) {
       std::shared_ptr<Inbox> inbox = inboxes().find(theirs.inbox);
       if (!inbox) return Status(Code::kRemote, "has closed its shm transport");
       HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
       return std::shared_ptr<std::byte>(std::move(inbox), region);
     }
-    if (const auto borrowed = control::borrow_fd(theirs.inbox_file); borrowed.ok())
-      return map_region(borrowed.value().get(), address_.layout, address_.rank);
+    if (seen) {
+      const auto borrowed = control::borrow_fd(theirs.inbox_file);
+      if (borrowed.ok()) return map_region(borrowed.value().get(), address_.layout, address_.rank);
+    }
     auto fetched = control::fetch_fd(theirs.fds, kInboxKey, patience_, cancelled_);
     if (!fetched.ok()) return Status(Code::kUnsupported, std::string(fetched.status().message()));
     return map_region(fetched.value().get(), address_.layout, address_.rank);
