@@ -299,7 +299,13 @@ bool Seat::joined() {
 }
 
 Status Seat::wait_until_joined() {
-  return wait_for_all(0, [this] { return !failed_.ok() || received_ > 0; });
+  Status status = wait_for_all(0, [this] { return !failed_.ok() || received_ > 0; });
+  // That a door is shut tells less than who died behind it, which is heard a moment later.
+  if (status.code() == Code::kRemote && options_.bereaved)
+    (void)wait(kGrace / 4, [&] { return !options_.bereaved().ok(); });
+  return status.code() == Code::kRemote && options_.bereaved && !options_.bereaved().ok()
+             ? options_.bereaved()
+             : status;
 }
 
 Result<Seat::Table> Seat::exchange(BytesView mine) {

@@ -71,7 +71,7 @@ class Life {
     ncclComm_t child = nullptr, grandchild = nullptr;
     ncclResult_t result = keep(ncclCommSplit(comm_, 0, rank_, &child, nullptr), nullptr);
     if (result == ncclSuccess) result = sum(child, &value, 1);
-    job_.after->meet(job_.all());  // or the first to revoke ends what the others still do
+    job_.after->meet(0, job_.all());  // or the first to revoke ends what the others still do
     if (result == ncclSuccess) result = keep(ncclCommRevoke(child, NCCL_REVOKE_DEFAULT), child);
     if (result == ncclSuccess) result = keep(ncclCommSplit(child, 0, rank_, &grandchild, nullptr), nullptr);
     if (result == ncclSuccess) result = sum(grandchild, &value, 1);
@@ -98,6 +98,7 @@ class Life {
     ncclComm_t child = nullptr;
     const ncclResult_t result = keep(ncclCommSplit(comm_, 0, rank_, &child, nullptr), nullptr);
     if (result != ncclSuccess) return result;
+    job_.after->meet(1, job_.all());  // or the split itself is what fails
     if (rank_ != job_.aborter) {
       const ncclResult_t ended = ncclAllReduce(&value, &value, 1, ncclInt, ncclSum, child, nullptr);
       const std::string who = "rank " + std::to_string(job_.aborter), text = ncclGetLastError(child);

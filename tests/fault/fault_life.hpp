@@ -13,13 +13,13 @@ struct Aftermath {
   std::atomic<int> arrived[kMostProcesses] = {};
   std::atomic<bool> id_ready{false};
   ncclUniqueId id;
-  std::atomic<int> met{0};
+  std::atomic<int> met[2] = {};
   std::atomic<int> shrunk{0}, renewed{0};  // how many went on, and how
 
-  // Until all ranks have come, once; or, as some may be dead, not for long.
-  void meet(int ranks) {
-    ++met;
-    for (int i = 0; i < 1000 && met.load() < ranks; ++i) usleep(300);
+  // Until all ranks have come; or, as some may be dead, not for long.
+  void meet(int which, int ranks) {
+    ++met[which];
+    for (int i = 0; i < 2000 && met[which].load() < ranks; ++i) usleep(300);
   }
 };
 
