@@ -211,9 +211,11 @@ bool Communicator::advance_alone(Operation& operation) {
     return true;
   }
   if (!connections_) return any;
-  if (const Status late = look_at_clock(operation, any); !late.ok()) {
-    end(operation, late);
-    return true;
+  if (const Patience::Due due = patience_.poll(any); due != Patience::Due::kNothing) [[unlikely]] {
+    if (const Status late = lose_patience(operation, due); !late.ok()) {
+      end(operation, late);
+      return true;
+    }
   }
   any = connections_->poll() || any;
   if (any) stuck_since_ = {};

@@ -185,7 +185,7 @@ class Communicator {
   bool advance_alone(Operation& operation);
   // lateness.cc: what is due when an operation takes long.
   void begin_waiting(const Operation& operation);
-  Status look_at_clock(const Operation& operation, bool moved);
+  Status lose_patience(const Operation& operation, Patience::Due due);
   Status timed_out(const Operation& operation) const;
   Status asked_about(const Operation& operation, const Status& mismatch) const;
   void note_waits_for(const Operation& operation);

@@ -37,9 +37,7 @@ void Communicator::begin_waiting(const Operation& operation) {
   patience_.begin(config().late_report, limit);
 }
 
-Status Communicator::look_at_clock(const Operation& operation, bool moved) {
-  const Patience::Due due = patience_.poll(moved);
-  if (due == Patience::Due::kNothing) return {};
+Status Communicator::lose_patience(const Operation& operation, Patience::Due due) {
   if (due == Patience::Due::kTimeOut) return timed_out(operation);
   if (session_) {
     note_waits_for(operation);
