@@ -56,6 +56,7 @@ struct Config {
   double late_report = 10;
   double timeout = 0;
   std::string topology;
+  std::string dump;  // absolute; empty: nothing is written
   bool checksum = false;
   std::string host_id;
   std::string comm_id;                // where all ranks meet, as the user wrote it; empty: each id says

@@ -133,7 +133,7 @@ ncclResult_t pncclCommAbort(ncclComm_t comm) {
     const Status reason(Code::kRemote,
                         fmt::format("rank {} called ncclCommAbort", communicator.value()->rank()));
     communicator.value()->nursery().give_up(reason);
-    communicator.value()->raise(reason);
+    communicator.value()->give_up(reason);
   }
   std::unique_ptr<Communicator> owned(communicators().take(comm));
   if (!owned)
