@@ -9,11 +9,19 @@
 #include <cerrno>
 #include <condition_variable>
 #include <exception>
+#include <map>
 #include <new>
+#include <thread>
+#include <utility>
 
 #include "base/log.hpp"
 
 namespace hansa::control {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{500};
+
+}  // namespace
 
 Result<EventLoop*> EventLoop::of_this_process() {
   static std::atomic<EventLoop*> current{nullptr};
@@ -162,14 +170,15 @@ void EventLoop::loop() {
 }
 
 void EventLoop::wait_and_dispatch() {
-  int timeout = -1;
+  // A program that closes this thread's descriptors does not wake it.
+  int timeout = watched_.empty() ? -1 : kLook.count();
   if (!timers_.empty()) {
-    using std::chrono::milliseconds;
-    const auto left = std::chrono::ceil<milliseconds>(timers_.begin()->first - Clock::now()).count();
-    timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first - Clock::now());
+    timeout = static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), kLook).count());
   }
   epoll_event events[64];
   const int found = epoll_wait(epoll_.get(), events, 64, timeout);
+  if (found < 0 && errno != EINTR) return survive_without_descriptors();
   for (int i = 0; i < found; ++i) {
     const Token token = events[i].data.u64;  // a copy: the kernel's structure is packed
     if (token == 0) {
@@ -182,6 +191,18 @@ void EventLoop::wait_and_dispatch() {
     const std::shared_ptr<Handler> handler = watched->second.handler;
     guard([&] { (*handler)(events[i].events); });
   }
+}
+
+// The program has closed what was not its own. Everybody who watches finds out by looking; after that there
+// are only jobs and timers, and nothing to wake this thread for them.
+void EventLoop::survive_without_descriptors() {
+  if (!std::exchange(bereft_, true)) {
+    std::map<Token, std::shared_ptr<Handler>> all;
+    for (const auto& [token, watched] : watched_) all.emplace(token, watched.handler);
+    for (const auto& [token, handler] : all)
+      if (watched_.contains(token)) guard([&] { (*handler)(EPOLLIN | EPOLLHUP | EPOLLERR); });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 void EventLoop::run_jobs() {

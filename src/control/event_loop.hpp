@@ -77,6 +77,7 @@ class EventLoop {
   Status start();
   void loop();
   void wait_and_dispatch();
+  void survive_without_descriptors();
   template <class Call>
   static void guard(const Call& call) noexcept;
   void run_jobs();
@@ -91,6 +92,7 @@ class EventLoop {
   Descriptor epoll_, wake_;
   Token next_token_ = 1;  // 0 is the wake-up descriptor in epoll
   std::unordered_map<Token, Watched> watched_;
+  bool bereft_ = false;  // of its descriptors
   Timers timers_;
   std::unordered_map<Token, Timers::iterator> timer_of_;
   std::unordered_map<std::type_index, std::shared_ptr<void>> locals_;
