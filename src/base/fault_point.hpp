@@ -52,6 +52,7 @@ enum class Point : std::uint8_t {
   kMemoryOffer,
   kMemoryFetch,
   kMemoryMapped,
+  kCellSealed,
   kEnd
 };
 
@@ -100,6 +101,7 @@ inline constexpr PointName kPoints[] = {
     {Point::kMemoryOffer, "memory.offer", true},    // before memory of ncclMemAlloc is shown to peers
     {Point::kMemoryFetch, "memory.fetch", true},    // before a peer's is asked for
     {Point::kMemoryMapped, "memory.mapped"},        // after it is mapped
+    {Point::kCellSealed, "cell.sealed", true},      // has its checksum; to fail is to be damaged now
 };
 
 enum class FaultKind : std::uint8_t {

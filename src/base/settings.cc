@@ -200,8 +200,11 @@ constexpr Setting kSettings[] = {
      parse_dump},
     {"HANSA_TOPOLOGY", "", "a file", "What lies where (hosts, groups), instead of what discovery finds.",
      keep<&Config::topology>, Trait::kPlanned},
-    {"HANSA_CHECKSUM", "0", "0 or 1", "Whether every message carries a checksum that its receiver verifies.",
-     parse_checksum, Trait::kPlanned},
+    {"HANSA_CHECKSUM", "0", "0 or 1",
+     "Whether every message carries a checksum that its receiver verifies; no rank then reaches another's "
+     "memory "
+     "directly, which is slower.",
+     parse_checksum},
     {"HANSA_FAULT", "", "POINT=FAULT or POINT:NTH=FAULT, with names of src/base/fault_point.hpp",
      "What goes wrong with this process at a named place, once.", parse_fault_point, Trait::kTesting},
     {"HANSA_HOST_ID", "", "a word",

@@ -206,6 +206,11 @@ void Seat::on_closed(Link& link, int error) {
   const bool opened = link.was_open();
   link_.reset();
   if (left_) return done();
+  if (error == EBADF || error == ENOTSOCK)
+    return fail(
+        Status(Code::kSystem,
+               "this process's descriptors were closed under the library: does the program close what it did "
+               "not open?"));
   // A hub that ends just when this rank comes has not said a word to it.
   if (!opened || hub_.rank < 0) return connect_later();
   std::vector<Rank> lost{hub_.rank};

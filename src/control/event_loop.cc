@@ -7,11 +7,19 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <map>
 #include <new>
+#include <thread>
+#include <utility>
 
 #include "base/log.hpp"
 
 namespace hansa::control {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{500};
+
+}  // namespace
 
 Result<EventLoop*> EventLoop::of_this_process() {
   static std::atomic<EventLoop*> current{nullptr};
@@ -85,7 +93,10 @@ EventLoop::Turn::Turn(EventLoop& loop) : loop_(loop) {
 
 EventLoop::Turn::~Turn() {
   // The control thread is to hear of a timer before those that it knows.
-  if (!loop_.timers_.empty() && loop_.timers_.begin()->first < loop_.asleep_until_) loop_.wake();
+  const bool for_ever = loop_.asleep_until_ == Clock::time_point::max();
+  if ((for_ever && !loop_.watched_.empty()) ||
+      (!loop_.timers_.empty() && loop_.timers_.begin()->first < loop_.asleep_until_))
+    loop_.wake();
   loop_.taker_.store({}, std::memory_order_relaxed);
   loop_.turn_.unlock();
 }
@@ -161,7 +172,11 @@ void EventLoop::loop() {
   int timeout = 0;
   for (;;) {
     const int found = epoll_wait(epoll_.get(), events, 64, timeout);
+    const bool lost = found < 0 && errno != EINTR;
+    // There is nothing to wake this thread for jobs and timers any more.
+    if (lost) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const Turn turn(*this);
+    if (lost) tell_of_lost_descriptors();
     // Copies: the kernel's structure is packed.
     for (int i = 0; i < found; ++i) dispatch(std::uint64_t{events[i].data.u64}, events[i].events);
     run_jobs();
@@ -182,13 +197,26 @@ void EventLoop::dispatch(std::uint64_t token, std::uint32_t events) {
   guard([&] { (*handler)(events); });
 }
 
-// How long to sleep, in milliseconds.
+// How long to sleep, in milliseconds. A program that closes this thread's descriptors does not wake it.
 int EventLoop::patience() {
-  asleep_until_ = timers_.empty() ? Clock::time_point::max() : timers_.begin()->first;
-  if (timers_.empty()) return -1;
-  using std::chrono::milliseconds;
-  const auto left = std::chrono::ceil<milliseconds>(asleep_until_ - Clock::now()).count();
-  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+  if (watched_.empty() && timers_.empty()) {
+    asleep_until_ = Clock::time_point::max();
+    return -1;
+  }
+  const auto now = Clock::now();
+  asleep_until_ = now + kLook;
+  if (!timers_.empty()) asleep_until_ = std::min(asleep_until_, timers_.begin()->first);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(asleep_until_ - now).count();
+  return static_cast<int>(std::max<std::int64_t>(left, 0));
+}
+
+// The program has closed what was not its own. Everybody who watches finds out by looking.
+void EventLoop::tell_of_lost_descriptors() {
+  if (std::exchange(bereft_, true)) return;
+  std::map<Token, std::shared_ptr<Handler>> all;
+  for (const auto& [token, watched] : watched_) all.emplace(token, watched.handler);
+  for (const auto& [token, handler] : all)
+    if (watched_.contains(token)) guard([&] { (*handler)(EPOLLIN | EPOLLHUP | EPOLLERR); });
 }
 
 void EventLoop::run_jobs() {

@@ -98,6 +98,7 @@ class EventLoop {
   int patience();
   void dispatch(std::uint64_t token, std::uint32_t events);
   void wake() noexcept;
+  void tell_of_lost_descriptors();
   template <class Call>
   static void guard(const Call& call) noexcept;
   void run_jobs();
@@ -114,6 +115,7 @@ class EventLoop {
   Descriptor epoll_, wake_;
   Token next_token_ = 1;  // 0 is the wake-up descriptor in epoll
   std::unordered_map<Token, Watched> watched_;
+  bool bereft_ = false;  // of its descriptors
   Timers timers_;
   std::unordered_map<Token, Timers::iterator> timer_of_;
   std::unordered_map<std::type_index, std::shared_ptr<void>> locals_;

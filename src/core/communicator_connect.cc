@@ -259,7 +259,7 @@ namespace {
 
 // What ranks tell each other before they start.
 struct Facts {
-  std::uint64_t message_bytes, direct, wishes;
+  std::uint64_t message_bytes, direct, wishes, checksum;
   cpu_set_t cores;
 };
 
@@ -272,7 +272,8 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
       reach.message_bytes = std::min(reach.message_bytes, endpoint->capabilities().message_bytes());
       reach.direct = reach.direct && endpoint->capabilities().direct;
     }
-  Facts mine{reach.message_bytes, reach.direct, std::hash<std::string>()(config().algorithm), {}};
+  Facts mine{
+      reach.message_bytes, reach.direct, std::hash<std::string>()(config().algorithm), config().checksum, {}};
   sched_getaffinity(0, sizeof mine.cores, &mine.cores);
   HANSA_ASSIGN_OR_RETURN(const auto everyone, session_->allgather(std::as_bytes(std::span(&mine, 1))));
   const std::vector<Member>& members = session_->members();
@@ -287,6 +288,10 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
       return Status(Code::kInvalidUsage,
                     fmt::format("rank {} has another HANSA_ALGORITHM than rank {}: set the same for all",
                                 rank, options_.rank));
+    if (theirs.checksum != mine.checksum)
+      return Status(Code::kInvalidUsage,
+                    fmt::format("rank {} has another HANSA_CHECKSUM than rank {}: set the same for all", rank,
+                                options_.rank));
     reach.message_bytes = std::min<std::size_t>(reach.message_bytes, theirs.message_bytes);
     reach.direct = reach.direct && theirs.direct != 0;
     if (members[rank].host != members[static_cast<std::size_t>(options_.rank)].host) continue;

@@ -6,8 +6,10 @@
 #include <iterator>
 #include <set>
 
+#include "base/config.hpp"
 #include "base/fault_point.hpp"
 #include "base/log.hpp"
+#include "transports/checked/checked.hpp"
 
 namespace hansa {
 namespace {
@@ -61,6 +63,14 @@ Status check_names(std::string_view list) {
   return status;
 }
 
+Result<std::unique_ptr<Transport>> checked(std::unique_ptr<Transport> transport,
+                                           const TransportOptions& options, const Session& session) {
+  std::vector<std::string> names;
+  for (const Member& member : session.members())
+    names.push_back(fmt::format("rank {} (host {})", names.size(), member.host_name));
+  return checked_transport(std::move(transport), options, std::move(names));
+}
+
 // Any two of them.
 bool share_a_process(const std::vector<Member>& members) {
   std::set<std::uint64_t> processes;
@@ -100,6 +110,8 @@ Result<bool> Connections::try_row(Session& session, std::size_t row, const Trans
                       : Status(Code::kUnsupported, fmt::format("left out by HANSA_TRANSPORT={}", forced));
   if (opened.ok()) {
     auto transport = kind.open(options);
+    if (transport.ok() && config().checksum)
+      transport = checked(std::move(transport).value(), options, session);
     opened = transport.status();
     if (transport.ok()) transports_[row] = std::move(transport).value();
   }

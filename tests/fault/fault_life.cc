@@ -44,17 +44,16 @@ class Life {
   }
 
   ncclResult_t move_bytes() {
-    std::vector<int> heap(kLarge * 2);
     for (const std::size_t count : {kSmall, kLarge})
-      if (const ncclResult_t result = sum(comm_, heap.data(), count); result != ncclSuccess) return result;
+      if (const ncclResult_t result = sum(comm_, heap_.data(), count); result != ncclSuccess) return result;
     const int next = (rank_ + 1) % job_.all(), last = (rank_ + job_.all() - 1) % job_.all();
     ncclGroupStart();
-    (void)ncclSend(heap.data(), kLarge, ncclInt, next, comm_, nullptr);
-    (void)ncclRecv(heap.data() + kLarge, kLarge, ncclInt, last, comm_, nullptr);
+    (void)ncclSend(heap_.data(), kLarge, ncclInt, next, comm_, nullptr);
+    (void)ncclRecv(heap_.data() + kLarge, kLarge, ncclInt, last, comm_, nullptr);
     if (const ncclResult_t result = keep(ncclGroupEnd(), comm_); result != ncclSuccess) return result;
     for (const int root : {0, job_.ranks - 1})
       if (const ncclResult_t result =
-              keep(ncclBroadcast(heap.data(), heap.data(), kLarge, ncclInt, root, comm_, nullptr), comm_);
+              keep(ncclBroadcast(heap_.data(), heap_.data(), kLarge, ncclInt, root, comm_, nullptr), comm_);
           result != ncclSuccess)
         return result;
     void* own = nullptr;
@@ -113,6 +112,7 @@ class Life {
   const Job& job_;
   const int rank_;
   Report& report_;
+  std::vector<int> heap_ = std::vector<int>(kLarge * 2, 1);  // before there could be a lack of memory
   ncclComm_t comm_ = nullptr;
 };
 

@@ -84,8 +84,12 @@ class Matrix : public testing::TestWithParam<Cell> {
   void prepare(int rank) const {
     const std::string fault =
         std::string(point_.name) + "=" + std::string(kFaultKinds[static_cast<std::size_t>(strike_.kind)]);
+    if (begins_with(point_, "cell.")) setenv("HANSA_CHECKSUM", "1", 1);
     setenv("HANSA_INIT_TIMEOUT", is_late(point_, strike_) ? std::to_string(kInitTimeout).c_str() : "20", 1);
-    if (rank == struck_) setenv("HANSA_FAULT", fault.c_str(), 1);
+    if (rank != struck_) return;
+    setenv("HANSA_FAULT", fault.c_str(), 1);
+    // What is said goes to a file perhaps, which must not grow.
+    if (strike_.kind == FaultKind::kFiles) setenv("HANSA_DEBUG", "NONE", 1);
   }
 
   // When the fault took the lost rank away; 0 if it is not of that kind.
@@ -127,6 +131,7 @@ class Matrix : public testing::TestWithParam<Cell> {
     if (strike_.bereaves && job_.lost == 0 && text.find(kMaker) != std::string::npos) return kMaker;
     // Who was shrunk away waits for all of the others, of whom one gave up and the rest wait for that.
     if (rank == job_.ranks && is_late(point_, strike_)) return "rank";
+    if (text.find("cannot reach each other") != std::string::npos) return std::to_string(job_.lost);
     return "rank " + std::to_string(job_.lost);
   }
 
@@ -142,7 +147,9 @@ class Matrix : public testing::TestWithParam<Cell> {
         EXPECT_NE(std::string(), report.text);
         continue;
       }
-      processes.expect(rank, ncclRemoteError, {culprit(report.text, rank)});
+      // Where two ranks cannot reach each other each says which, and why.
+      const bool apart = report.result == ncclSystemError && struck_at == 0;
+      processes.expect(rank, apart ? ncclSystemError : ncclRemoteError, {culprit(report.text, rank)});
       worst = std::max(worst, report.at - struck_at);
     }
     if (struck_at == 0) return;
