@@ -1,6 +1,6 @@
 // A listening socket behind which services of communicators wait, each under its Door. All services of a
-// process at one address and port range share one gate, so ids that nobody uses cost no descriptor. Control
-// thread only.
+// process that ask for the same interface and port range share one gate as long as one of them lives, so ids
+// that nobody uses cost no descriptor. Control thread only.
 //
 // Strangers cannot hold it up: whoever does not prove a key within the deadline is dropped, silently; at most
 // kMostPending (or a quarter of the descriptor limit) may be at it, the longest waiting makes room.

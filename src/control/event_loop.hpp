@@ -105,8 +105,9 @@ class EventLoop {
   void run_timers();
 
   const pid_t owner_;
-  EventLoop* const inherited_;  // a parent's: kept reachable for leak checkers, never used
-  std::mutex mutex_;            // guards started_ and jobs_
+  // A parent's: kept reachable for leak checkers.
+  [[maybe_unused]] EventLoop* const inherited_;
+  std::mutex mutex_;  // guards started_ and jobs_
   bool started_ = false;
   std::mutex turn_;                       // guards all that is the control thread's
   std::atomic<std::thread::id> taker_{};  // who has it

@@ -119,12 +119,8 @@ def store():
         sys.exit(f"left in the store: {list(tcp_store.values)}; {tcp_store.complaints}")
 
 
-def torchrun():
-    check(run([*MPIEXEC, "--standalone", "--nproc-per-node", "3", "--no-python", PROGRAM]), 3, "torchrun")
-
-
 def main():
-    {"torchrun": torchrun, "pmi1": pmi1, "pmi2": pmi2, "pmix": pmix, "master_addr": master_addr, "store": store}[LAUNCHER]()
+    {"pmi1": pmi1, "pmi2": pmi2, "pmix": pmix, "master_addr": master_addr, "store": store}[LAUNCHER]()
 
 
 main()
