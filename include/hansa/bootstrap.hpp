@@ -52,9 +52,9 @@ struct RootTraffic {
 
 // What a rank does in a communicator, for the others to tell their users.
 struct Whereabouts {
-  enum class State : std::uint8_t { kOutside, kInside, kStopped, kSilent };
+  enum class State : std::uint8_t { kOutside, kInside, kStopped, kSilent, kLeft };
 
-  State state = State::kOutside;  // of its calls; the last two are what others find
+  State state = State::kOutside;  // of its calls; the last three are what others find
   bool collective = false;        // `call` is a collective
   std::uint64_t number = 0;       // of the last collective that it has entered
   std::uint32_t since_ms = 0;     // since it entered the call, or left it
@@ -79,7 +79,8 @@ struct Concern {
   std::string detail;        // of a mismatch: what has come
 };
 
-// What came of asking everybody. A mismatch is none: it fails the session.
+// What came of asking everybody. A mismatch is none: it fails the session. Without a text there is nothing to
+// say: whoever asked has what it waited for.
 struct Verdict {
   bool late = false;  // users want to know
   Rank speaker = -1;  // the one rank that is to tell them
@@ -111,8 +112,9 @@ class Session {
   virtual void watch(Watcher watcher) = 0;
   // Tells every member that this communicator has failed, and why. Does not block. First reason wins.
   virtual void raise(const Status& reason) = 0;
-  // Has all ranks asked what they do. Whoever waits hears of the verdict within a second, or of the failure
-  // if calls with the same number differ; ranks that cannot answer are in it, too. Does not block.
+  // Has all ranks asked what they do. Everybody hears of the verdict, within a second where all control
+  // threads run, or of the failure if calls with the same number differ; ranks that cannot answer are in it,
+  // too. Concerns of several ranks, or of one that asks again, are answered together. Does not block.
   virtual void ask(const Concern& concern) = 0;
   // This rank is done; its end from now on is no failure to others. Does not block. No callback comes
   // afterwards.

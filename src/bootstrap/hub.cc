@@ -147,7 +147,7 @@ void Hub::on_below_message(Below& below, Message type, BytesView payload) {
   } else if (type == Message::kLeave && below.local) {
     farewell(below);
   } else if (type == Message::kConcern && RaisedConcern::parse(payload, &raised)) {
-    concern(raised, payload);
+    concern(raised);
   } else if (type == Message::kPresent) {
     present(below, payload);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
@@ -210,6 +210,7 @@ void Hub::on_up_message(Message type, BytesView payload) {
   Obituary obituary;
   Failure failure;
   RollCall call;
+  Verdict verdict;
   if (type == Message::kTable) {
     spread_table(payload);
   } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
@@ -218,7 +219,7 @@ void Hub::on_up_message(Message type, BytesView payload) {
     note_left(absence.ranks, up_.get());
   } else if (type == Message::kRollCall && RollCall::parse(payload, &call)) {
     call_roll(call);
-  } else if (type == Message::kVerdict) {
+  } else if (type == Message::kVerdict && parse_verdict(payload, ranks(), &verdict)) {
     spread_verdict(payload);
   } else if (type == Message::kDead && Obituary::parse(payload, &obituary)) {
     spread_obituary(payload, up_.get());
@@ -313,6 +314,7 @@ void Hub::end() {
   setup_.tree_gate->close_door(tree_door_);
   loop_.cancel(account_timer_);
   loop_.cancel(roll_.timer);
+  loop_.cancel(pause_timer_);
   local_gate_.reset();
   root_.reset();
   up_.reset();

@@ -9,7 +9,7 @@
 #pragma once
 
 #include <functional>
-#include <optional>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -110,7 +110,10 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   std::vector<Rank> lost_with(const Process& leader, const Neighbour& place) const;
 
   // hub_roll.cc: concerns
-  void concern(const RaisedConcern& raised, BytesView payload);
+  using ConcernKey = std::pair<std::uint64_t, Rank>;
+  static ConcernKey key_of(const RaisedConcern& raised);
+  void concern(const RaisedConcern& raised);
+  void consider(bool at_once);
   void call_roll(const RollCall& call);
   void present(Below& below, BytesView payload);
   void conclude_roll(bool waited_enough);
@@ -147,9 +150,11 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   std::vector<Rank> missing_;
   control::EventLoop::Token account_timer_ = 0;
   Roll roll_;
-  Told told_;              // what users were told last
-  RaisedConcern concern_;  // at the root: what the roll is about, and what the next will be
-  std::optional<RaisedConcern> next_concern_;
+  Told told_;                                     // what users were told last
+  std::map<ConcernKey, RaisedConcern> concerns_;  // not answered yet
+  RaisedConcern concern_;                         // at the root: what the roll is about
+  control::EventLoop::Clock::time_point rolled_at_{};
+  control::EventLoop::Token pause_timer_ = 0;
   std::uint64_t messages_ = 0;  // exchanged with the leaders of child hosts
 };
 

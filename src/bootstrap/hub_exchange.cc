@@ -203,6 +203,8 @@ void Hub::farewell(Below& below) {
   // One that leaves while others still join has given up, and said why.
   if (!members_.empty()) note_left({below.process.rank}, link.get());
   link->send(Message::kLeave, {});
+  below.answered = true;
+  conclude_roll(false);
 }
 
 void Hub::note_left(const std::vector<Rank>& ranks_left, const Link* from) {

@@ -13,20 +13,51 @@ namespace {
 // well under a millisecond.
 constexpr std::chrono::milliseconds kAnswer{200};
 
-bool graver(const RaisedConcern& a, const RaisedConcern& b) { return a.concern.why > b.concern.why; }
+// Between rolls, so that those who wait are answered together however many there are.
+constexpr std::chrono::milliseconds kPause{100};
+constexpr Rank kRanksPerPause = 10'000;  // by which the pause grows
+// What is in question at a time; who does not fit in asks again.
+constexpr std::size_t kMostConcerns = 64;
 
 }  // namespace
 
-void Hub::concern(const RaisedConcern& raised, BytesView payload) {
+// Collectives are everybody's, messages each rank's own.
+Hub::ConcernKey Hub::key_of(const RaisedConcern& raised) {
+  return {raised.concern.number, raised.concern.number != 0 ? -1 : raised.rank};
+}
+
+void Hub::concern(const RaisedConcern& raised) {
   if (!failed_.ok() || members_.empty() || raised.rank >= ranks()) return;
-  if (!at_root()) return send_up(Message::kConcern, payload);
-  if (!roll_.running) {
-    concern_ = raised;
-    return call_roll({roll_.call.sequence + 1, raised.concern.number});
+  const ConcernKey key = key_of(raised);
+  const auto known = concerns_.find(key);
+  const bool graver = known == concerns_.end() || raised.concern.why > known->second.concern.why;
+  if (!graver || (known == concerns_.end() && concerns_.size() >= kMostConcerns)) return;
+  concerns_[key] = raised;
+  // The others of this host and below are answered with it.
+  if (!at_root()) return send_up(Message::kConcern, raised.encode());
+  consider(raised.concern.why == Concern::Why::kMismatch);
+}
+
+// The gravest first. Calls that differ do not wait: everybody who does is to fail soon.
+void Hub::consider(bool at_once) {
+  if (roll_.running || concerns_.empty() || !failed_.ok()) return;
+  const auto now = control::EventLoop::Clock::now();
+  const auto next = rolled_at_ + kPause * (1 + ranks() / kRanksPerPause);
+  if (!at_once && now < next) {
+    loop_.cancel(pause_timer_);
+    pause_timer_ =
+        loop_.after(std::chrono::ceil<std::chrono::milliseconds>(next - now), [weak = weak_from_this()] {
+          if (const auto self = weak.lock()) self->consider(true);
+        });
+    return;
   }
-  // One roll serves all who are concerned about the same; the others wait for the next.
-  if (raised.concern.number == concern_.concern.number && !graver(raised, concern_)) return;
-  if (!next_concern_ || graver(raised, *next_concern_)) next_concern_ = raised;
+  const auto gravest = std::max_element(concerns_.begin(), concerns_.end(), [](const auto& a, const auto& b) {
+    return a.second.concern.why < b.second.concern.why;
+  });
+  concern_ = gravest->second;
+  concerns_.erase(gravest);
+  rolled_at_ = now;
+  call_roll({roll_.call.sequence + 1, concern_.concern.number});
 }
 
 void Hub::call_roll(const RollCall& call) {
@@ -54,7 +85,8 @@ void Hub::present(Below& below, BytesView payload) {
   if (!roll_.running || sequence != roll_.call.sequence || below.answered) return;
   for (const Contribution& one : list) {
     Presence presence;
-    if (!Presence::parse(one.bytes, ranks(), &presence))
+    const bool its_own = std::find(below.ranks.begin(), below.ranks.end(), one.rank) != below.ranks.end();
+    if (!its_own || !Presence::parse(one.bytes, ranks(), &presence))
       return fail_garbled(below.process, Message::kPresent);
     roll_.answers.emplace_back(one.rank, std::move(presence));
   }
@@ -85,32 +117,30 @@ void Hub::conclude_roll(bool waited_enough) {
 
 void Hub::judge_roll() {
   std::vector<Presence> roll(members_.size());
-  for (std::size_t rank = 0; rank < roll.size(); ++rank) {
-    roll[rank].whereabouts.state =
-        has_left_[rank] ? Whereabouts::State::kOutside : Whereabouts::State::kSilent;
-    if (has_left_[rank]) roll[rank].whereabouts.call = "ncclCommDestroy: it has left the communicator";
-  }
+  for (Presence& presence : roll) presence.whereabouts.state = Whereabouts::State::kSilent;
   for (auto& [rank, presence] : roll_.answers) roll[static_cast<std::size_t>(rank)] = std::move(presence);
+  for (std::size_t rank = 0; rank < roll.size(); ++rank)
+    if (has_left_[rank]) roll[rank].whereabouts.state = Whereabouts::State::kLeft;
   Judgement judgement = judge(members_, roll, concern_);
   if (!judgement.failure.ok()) return fail(judgement.failure);
   const auto waited = roll[static_cast<std::size_t>(concern_.rank)].whereabouts.since_ms;
   if (judgement.verdict.late && told(judgement.verdict.missing, waited)) judgement.verdict.late = false;
-  if (!judgement.verdict.text.empty()) spread_verdict(encode_verdict(judgement.verdict));
-  if (!next_concern_) return;
-  concern_ = *std::exchange(next_concern_, std::nullopt);
-  call_roll({roll_.call.sequence + 1, concern_.concern.number});
+  spread_verdict(encode_verdict(judgement.verdict));
+  consider(false);
 }
 
-// Every rank that waits asks; people are told once, and again when twice the time is over.
+// Every rank that waits asks; people are told once, and again when twice the time is over. (A third of it: a
+// rank counts from when it began to wait, and none begin together.)
 bool Hub::told(const std::vector<Rank>& missing, std::uint32_t waited_ms) {
   const auto now = control::EventLoop::Clock::now();
   const bool again = told_.number == concern_.concern.number && told_.missing == missing &&
-                     now - told_.at < std::chrono::milliseconds(waited_ms / 2);
+                     now - told_.at < std::chrono::milliseconds(waited_ms / 3);
   if (!again) told_ = {concern_.concern.number, missing, now};
   return again;
 }
 
 void Hub::spread_verdict(BytesView payload) {
+  if (!at_root()) concerns_.clear();  // who is still concerned asks again
   for (const Below& below : below_) send_below(below, Message::kVerdict, payload);
 }
 

@@ -96,7 +96,7 @@ bool Presence::parse(BytesView bytes, Rank ranks, Presence* out) {
   ByteReader reader(bytes);
   Whereabouts& is = out->whereabouts;
   const auto state = reader.number<std::uint8_t>();
-  if (state > static_cast<std::uint8_t>(Whereabouts::State::kSilent)) return false;
+  if (state > static_cast<std::uint8_t>(Whereabouts::State::kLeft)) return false;
   is.state = static_cast<Whereabouts::State>(state);
   if (!read_flag(&reader, &is.collective)) return false;
   is.number = reader.number<std::uint64_t>();
@@ -128,13 +128,20 @@ std::vector<std::byte> encode_verdict(const Verdict& verdict) {
   return writer.take();
 }
 
-bool parse_verdict(BytesView bytes, Verdict* out) {
+bool parse_verdict(BytesView bytes, Rank ranks, Verdict* out) {
   ByteReader reader(bytes);
   if (!read_flag(&reader, &out->late)) return false;
   out->speaker = reader.number<Rank>();
-  if (!read_numbers(&reader, &out->missing)) return false;
+  if (out->speaker < -1 || out->speaker >= ranks || !read_numbers(&reader, &out->missing)) return false;
+  for (const Rank rank : out->missing)
+    if (rank < 0 || rank >= ranks) return false;
   out->text = reader.text(kMostText);
   return reader.done();
+}
+
+bool still_in(const Whereabouts& is, std::uint64_t number) {
+  if (is.state != Whereabouts::State::kInside) return false;
+  return number == 0 ? !is.collective : is.collective && is.number == number;
 }
 
 bool is_stopped(std::int32_t pid) {

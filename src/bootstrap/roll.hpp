@@ -44,7 +44,7 @@ struct Presence {
 };
 
 std::vector<std::byte> encode_verdict(const Verdict& verdict);
-bool parse_verdict(BytesView bytes, Verdict* out);
+bool parse_verdict(BytesView bytes, Rank ranks, Verdict* out);
 
 // What came of a roll: a failure where calls differ, else a verdict.
 struct Judgement {
@@ -55,6 +55,9 @@ struct Judgement {
 // `roll` has every rank's answer. Of several concerns the gravest counts.
 Judgement judge(const std::vector<Member>& members, const std::vector<Presence>& roll,
                 const RaisedConcern& concern);
+
+// Whether the rank is still in the call that a concern with that number was about.
+bool still_in(const Whereabouts& is, std::uint64_t number);
 
 // Whether a process of this host is stopped (SIGSTOP, a debugger).
 bool is_stopped(std::int32_t pid);

@@ -33,7 +33,8 @@ class Bench {
   Rank ranks() const { return static_cast<Rank>(roll_.size()); }
   bool arrived(Rank rank) const;
   std::string does(Rank rank) const;
-  std::string cycle(Rank missing) const;
+  Rank only_rank_of(std::uint64_t process) const;
+  std::string elsewhere(Rank missing) const;
   std::vector<Rank> missing() const;
 
   const std::vector<Member>& members_;
@@ -47,32 +48,36 @@ Status Bench::mismatch() const {
   for (Rank rank = 0; rank < ranks(); ++rank)
     if (of(rank).asked_signature != 0) by_signature[of(rank).asked_signature].push_back(rank);
   std::vector<std::pair<Rank, std::string>> parts;  // by first rank
-  if (raised_.concern.number != 0 && by_signature.size() > 1) {
+  const bool collectives = raised_.concern.number != 0 && by_signature.size() > 1;
+  if (collectives) {
     for (const auto& [signature, callers] : by_signature)
       parts.emplace_back(callers.front(),
                          fmt::format("{} called {}", ranks_text(callers), of(callers.front()).asked_call));
   } else if (raised_.concern.why == Concern::Why::kMismatch) {
     for (Rank rank = 0; rank < ranks(); ++rank)
-      if (parts.size() < kMostNamed) parts.emplace_back(rank, fmt::format("rank {} {}", rank, does(rank)));
+      if (rank == raised_.rank || of(rank).state == State::kInside)
+        parts.emplace_back(rank, fmt::format("rank {} {}", rank, does(rank)));
   }
   if (parts.empty()) return {};
   std::sort(parts.begin(), parts.end());
   std::string text = "calls differ: ";
+  if (!collectives) text += raised_.concern.detail + "; ";
   for (std::size_t i = 0; i < std::min(parts.size(), kMostNamed); ++i)
     text += (i > 0 ? "; " : "") + parts[i].second;
   if (parts.size() > kMostNamed) text += fmt::format("; and {} more", parts.size() - kMostNamed);
-  if (by_signature.size() < 2) text += fmt::format(" ({})", raised_.concern.detail);
-  return Status(Code::kInvalidUsage,
-                text +
-                    ". All ranks must make the same calls, with the same collective, count, type, operation "
-                    "and root, in the same order");
+  if (collectives)
+    text +=
+        ". All ranks must make the same calls, with the same collective, count, type, operation and root, in "
+        "the "
+        "same order";
+  return Status(Code::kInvalidUsage, text);
 }
 
+// Whether it has entered the collective in question and is not through with it at once, for want of bytes.
 bool Bench::arrived(Rank rank) const {
   const Whereabouts& is = of(rank);
-  if (raised_.concern.number == 0) return is.state == State::kInside && !is.collective;
-  return is.number > raised_.concern.number ||
-         (is.number == raised_.concern.number && is.asked_signature != 0);
+  const bool nothing = !is.asked_call.empty() && is.asked_signature == 0;
+  return is.number >= raised_.concern.number && !nothing;
 }
 
 std::string Bench::does(Rank rank) const {
@@ -82,6 +87,8 @@ std::string Bench::does(Rank rank) const {
       return "is stopped (SIGSTOP or a debugger); SIGCONT lets it go on";
     case State::kSilent:
       return "does not answer: is its host overloaded, or its network down?";
+    case State::kLeft:
+      return "has left the communicator (ncclCommDestroy)";
     case State::kInside:
       return fmt::format("has been in {} for {}", is.call, seconds(is.since_ms));
     case State::kOutside:
@@ -92,50 +99,56 @@ std::string Bench::does(Rank rank) const {
                      seconds(is.since_ms));
 }
 
-// Where the missing rank waits on another communicator for somebody who waits here.
-std::string Bench::cycle(Rank missing) const {
-  for (const Elsewhere& other : roll_[static_cast<std::size_t>(missing)].elsewhere) {
-    for (const std::uint64_t process : other.waits_for)
-      for (Rank rank = 0; rank < ranks(); ++rank)
-        if (members_[static_cast<std::size_t>(rank)].process == process && of(rank).state == State::kInside)
-          return fmt::format(
-              ", but waits in {} for rank {}, which waits here for rank {}: a cycle, since ranks entered two "
-              "communicators in opposite order",
-              other.call, rank, missing);
+// Whose it is in this communicator; -1 where it has none, or several, of which nobody knows which one waits.
+Rank Bench::only_rank_of(std::uint64_t process) const {
+  Rank found = -1;
+  for (Rank rank = 0; rank < ranks(); ++rank) {
+    if (members_[static_cast<std::size_t>(rank)].process != process) continue;
+    if (found >= 0) return -1;
+    found = rank;
   }
-  for (const Elsewhere& other : roll_[static_cast<std::size_t>(missing)].elsewhere)
-    return fmt::format(", but in {}", other.call);
-  return {};
+  return found;
 }
 
+// Where the missing rank waits on another communicator for somebody who waits here.
+std::string Bench::elsewhere(Rank missing) const {
+  if (only_rank_of(members_[static_cast<std::size_t>(missing)].process) < 0) return {};
+  const std::vector<Elsewhere>& others = roll_[static_cast<std::size_t>(missing)].elsewhere;
+  for (const Elsewhere& other : others)
+    for (const std::uint64_t process : other.waits_for)
+      if (const Rank rank = only_rank_of(process); rank >= 0 && of(rank).state == State::kInside)
+        return fmt::format(
+            ", but waits in {} for rank {}, which waits here for rank {}: a cycle, since ranks entered two "
+            "communicators in opposite order",
+            other.call, rank, missing);
+  return others.empty() ? std::string() : ", but in " + others.front().call;
+}
+
+// Messages have no number that all ranks count alike: who waits says whom for.
 std::vector<Rank> Bench::missing() const {
+  if (raised_.concern.number == 0) return of(raised_.rank).waits_for;
   std::vector<Rank> missing;
-  if (raised_.concern.number != 0) {
-    for (Rank rank = 0; rank < ranks(); ++rank)
-      if (!arrived(rank)) missing.push_back(rank);
-  } else {
-    for (const Rank rank : of(raised_.rank).waits_for)
-      if (!arrived(rank)) missing.push_back(rank);
-  }
+  for (Rank rank = 0; rank < ranks(); ++rank)
+    if (!arrived(rank)) missing.push_back(rank);
   return missing;
 }
 
 Verdict Bench::verdict() const {
   Verdict verdict;
+  const Whereabouts& waits = of(raised_.rank);
+  if (!still_in(waits, raised_.concern.number)) return verdict;  // it has come through meanwhile
   verdict.late = raised_.concern.why == Concern::Why::kLate;
   verdict.missing = missing();
-  for (Rank rank = ranks() - 1; rank >= 0; --rank)
-    if (of(rank).state == State::kInside && arrived(rank)) verdict.speaker = rank;
-  const Whereabouts& waits = of(raised_.rank);
-  // It may have come through meanwhile.
-  if (waits.state != State::kInside) return verdict;
+  verdict.speaker = raised_.rank;
+  for (Rank rank = ranks() - 1; rank >= 0 && raised_.concern.number != 0; --rank)
+    if (still_in(of(rank), raised_.concern.number) && arrived(rank)) verdict.speaker = rank;
   const auto late = static_cast<Rank>(verdict.missing.size());
   verdict.text = fmt::format("{} has been waiting for {}: ", waits.call, seconds(waits.since_ms));
   if (late == 0) {
     verdict.text += waits.waits_for.empty()
-                        ? "all ranks are in it, and none is missing a message"
-                        : fmt::format("all ranks are in it; rank {} has nothing yet from {}", raised_.rank,
-                                      ranks_text(waits.waits_for));
+                        ? "all ranks have entered it, and none is missing a message"
+                        : fmt::format("all ranks have entered it; rank {} has nothing yet from {}",
+                                      raised_.rank, ranks_text(waits.waits_for));
     return verdict;
   }
   verdict.text += raised_.concern.number != 0
@@ -143,8 +156,11 @@ Verdict Bench::verdict() const {
                       : fmt::format("rank {} waits for ", raised_.rank);
   for (std::size_t i = 0; i < std::min(verdict.missing.size(), kMostNamed); ++i) {
     const Rank rank = verdict.missing[i];
-    verdict.text +=
-        fmt::format("{}{}, which {}{}", i > 0 ? "; " : "", who(members_, rank), does(rank), cycle(rank));
+    const bool nothing = !of(rank).asked_call.empty() && of(rank).asked_signature == 0;
+    verdict.text += fmt::format(
+        "{}{}, which {}{}{}", i > 0 ? "; " : "", who(members_, rank),
+        nothing ? fmt::format("called {}, and so left at once; it ", of(rank).asked_call) : std::string(),
+        does(rank), elsewhere(rank));
   }
   if (verdict.missing.size() > kMostNamed)
     verdict.text += "; and " + ranks_text({verdict.missing.begin() + kMostNamed, verdict.missing.end()});

@@ -127,7 +127,7 @@ void Seat::on_message(Link&, Message type, BytesView payload) {
     note_left(absence.ranks);
   } else if (type == Message::kRollCall && RollCall::parse(payload, &call)) {
     answer(call);
-  } else if (type == Message::kVerdict && parse_verdict(payload, &verdict)) {
+  } else if (type == Message::kVerdict && parse_verdict(payload, setup_.ranks, &verdict)) {
     take_verdict(verdict);
   } else if (type == Message::kDead && Obituary::parse(payload, &obituary)) {
     note_dead(obituary.ranks, obituary.death);

@@ -56,7 +56,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void answer(const RollCall& call);
   std::vector<Elsewhere> elsewhere() const;
   void take_verdict(const Verdict& verdict);
-  void speak_for_leader(std::uint64_t asked);
+  std::vector<std::uint64_t> processes_of(const std::vector<Rank>& ranks);
+  void speak_for_leader(std::uint64_t number);
   void note_dead(const std::vector<Rank>& ranks, const Status& death);
   void fail(const Status& why);  // first reason wins
   void done();
@@ -82,8 +83,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   int failed_connects_ = 0;
   bool left_ = false;
   Session::Watcher watcher_;
-  std::vector<Rank> missing_;               // of the last verdict
-  std::uint64_t asked_ = 0, answered_ = 0;  // concerns, and verdicts
+  std::vector<Rank> missing_;  // of the last verdict
+  bool unanswered_ = false;    // no verdict has come since this rank asked who is late
 
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;

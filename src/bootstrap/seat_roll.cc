@@ -11,8 +11,9 @@ namespace {
 
 // A wait elsewhere that is shorter is no reason for being late here.
 constexpr std::uint32_t kWaitMs = 100;
-// When no verdict has come, its leaders themselves are in question.
-constexpr std::chrono::milliseconds kNoVerdict{1500};
+// When no verdict has come, its leaders themselves are in question. Longer than any roll takes.
+constexpr std::chrono::milliseconds kNoVerdict{3000};
+constexpr std::size_t kMostElsewhere = 8;
 
 }  // namespace
 
@@ -21,13 +22,15 @@ void Seat::ask(const Concern& concern) {
     if (!self->link_ || self->left_ || !self->joined()) return;
     self->link_->send(Message::kConcern, RaisedConcern{self->self_.rank, concern}.encode());
     if (concern.why != Concern::Why::kLate) return;
-    self->loop_.after(kNoVerdict, [weak = self->weak_from_this(), asked = ++self->asked_] {
-      if (const auto seat = weak.lock()) seat->speak_for_leader(asked);
+    self->unanswered_ = true;
+    self->loop_.after(kNoVerdict, [weak = self->weak_from_this(), number = concern.number] {
+      if (const auto seat = weak.lock()) seat->speak_for_leader(number);
     });
   });
 }
 
 void Seat::answer(const RollCall& call) {
+  if (left_) return;
   Presence presence;
   if (watcher_.whereabouts) presence.whereabouts = watcher_.whereabouts(call.number);
   presence.elsewhere = elsewhere();
@@ -38,31 +41,37 @@ void Seat::answer(const RollCall& call) {
 std::vector<Elsewhere> Seat::elsewhere() const {
   std::vector<Elsewhere> all;
   for (const auto& seat : loop_.local<SeatsOfProcess>().seats) {
+    if (all.size() == kMostElsewhere) break;
     if (equal(seat->setup_.key, setup_.key) || !seat->watcher_.whereabouts) continue;
     const Whereabouts is = seat->watcher_.whereabouts(0);
     if (is.state != Whereabouts::State::kInside || is.since_ms < kWaitMs) continue;
-    Elsewhere other{is.call + " on " + is.communicator, {}};
-    const std::vector<Rank>& missing = seat->missing_.empty() ? is.waits_for : seat->missing_;
-    const std::vector<Member> members = seat->members();
-    for (const Rank rank : missing)
-      if (static_cast<std::size_t>(rank) < members.size())
-        other.waits_for.push_back(members[static_cast<std::size_t>(rank)].process);
-    all.push_back(std::move(other));
+    all.push_back({is.call + " on " + is.communicator,
+                   seat->processes_of(seat->missing_.empty() ? is.waits_for : seat->missing_)});
   }
   return all;
 }
 
+std::vector<std::uint64_t> Seat::processes_of(const std::vector<Rank>& ranks) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::uint64_t> processes;
+  for (const Rank rank : ranks)
+    if (static_cast<std::size_t>(rank) < members_.size())
+      processes.push_back(members_[static_cast<std::size_t>(rank)].process);
+  return processes;
+}
+
+// Whatever it says, the leaders are alive.
 void Seat::take_verdict(const Verdict& verdict) {
   missing_ = verdict.missing;
-  if (verdict.late) answered_ = asked_;
+  unanswered_ = false;
   if (watcher_.judged) watcher_.judged(verdict);
 }
 
 // The first leader, or this host's, would have told.
-void Seat::speak_for_leader(std::uint64_t asked) {
-  if (answered_ >= asked || left_ || !watcher_.whereabouts || !watcher_.judged) return;
+void Seat::speak_for_leader(std::uint64_t number) {
+  if (!unanswered_ || left_ || !watcher_.whereabouts || !watcher_.judged) return;
   const Whereabouts is = watcher_.whereabouts(0);
-  if (is.state != Whereabouts::State::kInside) return;
+  if (!still_in(is, number)) return;
   Verdict verdict;
   verdict.late = true;
   verdict.speaker = self_.rank;

@@ -65,6 +65,7 @@ ncclResult_t report(const Status& status) {
 
 ncclResult_t report_in_group(const Status& status) {
   if (!status.ok() && status.code() != Code::kInProgress) group().fail(status);
+  group().forget_limit();
   return report(status);
 }
 

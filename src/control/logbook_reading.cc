@@ -126,6 +126,10 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
     if (auto operation = read_operation(section, found.begun - i))
       found.operations.push_back(*std::move(operation));
   std::reverse(found.operations.begin(), found.operations.end());
+  // What was said of an operation may have been written when that had ended.
+  if (found.operations.empty() || found.operations.back().state != LoggedOperation::State::kStarted ||
+      found.late_since < found.operations.back().started)
+    found.late.clear();
   std::atomic_thread_fence(std::memory_order_acquire);
   if (load(header.life) != found.life) return std::nullopt;
   return found;

@@ -15,6 +15,7 @@ namespace hansa {
 namespace {
 
 constexpr std::chrono::seconds kFlush{60}, kLastBytes{2};
+constexpr std::chrono::milliseconds kWord{500};  // from control, of who has died
 // For writing to HANSA_DUMP: before a call returns its failure, and before the communicator goes.
 constexpr std::chrono::milliseconds kDumpAtFailure{500}, kDumpAtEnd{2000};
 
@@ -130,7 +131,8 @@ void Communicator::end(Operation& operation, const Status& result) {
   operation.done = true;
   if (control::LogbookSection* const section = log()) {
     section->end(!result.ok());
-    if (late_told_.load(std::memory_order_relaxed) && late_told_.exchange(false)) section->set_late({}, 0);
+    if (late_told_.load(std::memory_order_seq_cst)) [[unlikely]]
+      late_is_over();
   }
   if (result.ok()) return;
   raise(result);
@@ -141,8 +143,8 @@ void Communicator::end(Operation& operation, const Status& result) {
 }
 
 // A copy that fails tells only that a peer is gone; control knows who and why, if a moment later.
-Status Communicator::better_known(const Status& result) const {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+Status Communicator::better_known(const Status& result, std::chrono::milliseconds patience) const {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!failed_.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   const Status known = failure();
@@ -214,7 +216,7 @@ bool Communicator::advance_alone(Operation& operation) {
   }
   if (over) {
     if (result.code() == Code::kInvalidUsage) result = asked_about(operation, result);
-    end(operation, result.code() == Code::kRemote ? better_known(result) : result);
+    end(operation, result.code() == Code::kRemote ? better_known(result, kWord) : result);
     return true;
   }
   if (failed_.load(std::memory_order_acquire)) {
@@ -228,13 +230,15 @@ bool Communicator::advance_alone(Operation& operation) {
       return true;
     }
   }
+  if (unsaid_.load(std::memory_order_acquire)) [[unlikely]]
+    say_who_is_late();
   any = connections_->poll() || any;
   if (any) stuck_since_ = {};
   if (any) return true;
   if (any_left_.load(std::memory_order_acquire))
     if (const Status left = look_for_left(operation); !left.ok()) raise(left);
   if (const Status status = connections_->status(); !status.ok())
-    raise(status.code() == Code::kRemote ? better_known(status) : status);
+    raise(status.code() == Code::kRemote ? better_known(status, kWord) : status);
   return false;
 }
 

@@ -179,7 +179,7 @@ class Communicator {
   Status check_tables(const Request& request) const;
   Status check_overlap(const Request& request) const;
   Status check_table_overlap(const Request& request) const;
-  Status better_known(const Status& result) const;
+  Status better_known(const Status& result, std::chrono::milliseconds patience) const;
   void end(Operation& operation, const Status& result);
   void complete_tables(Operation& operation) const;
   // Nothing moved: whether that is for good, because a rank that the operation needs has left.
@@ -188,12 +188,14 @@ class Communicator {
   // lateness.cc: what is due when an operation takes long.
   void begin_waiting(const Operation& operation);
   Status lose_patience(const Operation& operation, Patience::Due due);
-  Status timed_out(const Operation& operation) const;
+  Status timed_out(const Operation& operation);
   Status asked_about(const Operation& operation, const Status& mismatch) const;
   void note_waits_for(const Operation& operation);
   std::string this_call() const;
   Whereabouts whereabouts(std::uint64_t number) const;
   void hear(const Verdict& verdict);
+  void late_is_over();
+  void say_who_is_late();
   Result<bool> advance_one_sided(Operation& operation, bool& any);
   void hand_over_leftovers();
 
@@ -235,10 +237,12 @@ class Communicator {
   std::atomic<double> limit_{-1};
   Patience patience_;                   // with the operation that runs
   std::atomic<bool> late_told_{false};  // the logbook says that somebody is late
+  std::atomic<bool> unsaid_{false};     // and this rank is still to say so
   mutable std::mutex lateness_mutex_;   // guards all below
   std::vector<Rank> waits_for_;         // when last asked, of the operation at that place in the logbook
   std::uint64_t waits_in_ = 0;
-  Verdict verdict_;
+  Verdict verdict_;  // the last that said something, and the operation it was heard in
+  std::uint64_t verdict_in_ = 0;
   Operation own_operation_;
   std::map<int, UserOperator> operators_;  // by handle
   std::thread connector_;

@@ -57,6 +57,18 @@ HostStream& line_of(std::deque<std::pair<Communicator*, HostStream>>& waited, Co
       .second;
 }
 
+// Forgets it, however the group ends.
+class LimitOfOneGroup {
+ public:
+  explicit LimitOfOneGroup(double& limit) : limit_(limit) {}
+  ~LimitOfOneGroup() { limit_ = -1; }
+  LimitOfOneGroup(const LimitOfOneGroup&) = delete;
+  LimitOfOneGroup& operator=(const LimitOfOneGroup&) = delete;
+
+ private:
+  double& limit_;
+};
+
 }  // namespace
 
 void Group::fail(const Status& status) {
@@ -99,7 +111,7 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
   Operation& operation = communicator.own_operation();
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
-  operation.limit = std::exchange(limit_, -1);
+  operation.limit = limit_;
   communicator.begin(operation);
   Waiter waiter(communicator.crowded());
   while (!operation.done) {
@@ -179,8 +191,7 @@ void Group::add(Lease communicator, StreamLease stream, std::unique_ptr<Operatio
 }
 
 Status Group::run(std::vector<Entry> entries) {
-  const double limit = std::exchange(limit_, -1);
-  for (const Entry& entry : entries) entry.operation->limit = limit;
+  for (const Entry& entry : entries) entry.operation->limit = limit_;
   for (const Entry& entry : entries) {
     if (entry.communicator->forked())
       return Status(Code::kInvalidUsage, "the group was opened before fork(): only the parent can end it");
@@ -310,6 +321,7 @@ void Group::undo(Joint& joint) {
 
 void Group::abandon() {
   if (!open() || --depth_ > 0) return;
+  limit_ = -1;
   entries_.clear();
   failure_ = Status();
   undo_all(std::exchange(joints_, {}));
@@ -318,6 +330,7 @@ void Group::abandon() {
 Status Group::end() {
   if (!open()) return Status(Code::kInvalidUsage, "ncclGroupEnd without ncclGroupStart");
   if (--depth_ > 0) return {};
+  const LimitOfOneGroup until_the_end(limit_);
   std::vector<Entry> entries = std::exchange(entries_, {});
   std::vector<Joint> joints = std::exchange(joints_, {});
   if (Status failure = std::exchange(failure_, Status()); !failure.ok()) {

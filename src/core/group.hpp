@@ -33,6 +33,10 @@ class Group {
   bool uses(const HostStream& stream) const noexcept;
   // Seconds that the next call, or the group that is open, may take; see Operation::limit.
   void set_limit(double seconds) noexcept { limit_ = seconds; }
+  // A call is over, whatever became of it.
+  void forget_limit() noexcept {
+    if (!open()) limit_ = -1;
+  }
   // Forgets them.
   void drop(const Communicator& communicator);
 

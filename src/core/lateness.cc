@@ -1,5 +1,6 @@
 // What is due when an operation takes long, and when a message has come that does not belong to it.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -13,6 +14,8 @@
 namespace hansa {
 namespace {
 
+// That control may take to find out what the others called: rolls of a deep tree where somebody is stopped.
+constexpr std::chrono::milliseconds kMismatch{900};
 constexpr std::size_t kMostNamed = 8;  // ranks that one waits for
 
 using control::LoggedOperation;
@@ -48,11 +51,16 @@ Status Communicator::lose_patience(const Operation& operation, Patience::Due due
   return {};
 }
 
-Status Communicator::timed_out(const Operation& operation) const {
+Status Communicator::timed_out(const Operation& operation) {
+  note_waits_for(operation);
   const std::lock_guard lock(lateness_mutex_);
-  return Status(Code::kRemote,
-                fmt::format("{} was not done within its time-out of {:g} s{}", this_call(), patience_.limit(),
-                            verdict_.text.empty() ? "" : ": " + verdict_.text));
+  std::string who;
+  if (!verdict_.text.empty() && verdict_in_ == waits_in_)
+    who = ": " + verdict_.text;
+  else if (!waits_for_.empty())
+    who = fmt::format(": rank {} has nothing yet from rank {}", options_.rank, fmt::join(waits_for_, ", "));
+  return Status(Code::kRemote, fmt::format("{} was not done within its time-out of {:g} s{}", this_call(),
+                                           patience_.limit(), who));
 }
 
 std::string Communicator::this_call() const {
@@ -95,7 +103,10 @@ Whereabouts Communicator::whereabouts(std::uint64_t number) const {
   is.since_ms = milliseconds_since(inside ? newest->started : newest->ended);
   is.call = newest->text();
   is.number = control::newest_number(section->memory(), OperationClass::kCollective);
-  if (const auto asked = control::find_operation(section->memory(), OperationClass::kCollective, number)) {
+  const auto asked = number == 0
+                         ? std::nullopt
+                         : control::find_operation(section->memory(), OperationClass::kCollective, number);
+  if (asked) {
     is.asked_signature = asked->stamp;
     is.asked_call = asked->text();
   }
@@ -110,22 +121,45 @@ Whereabouts Communicator::whereabouts(std::uint64_t number) const {
 Status Communicator::asked_about(const Operation& operation, const Status& mismatch) const {
   if (!session_) return mismatch;
   session_->ask({Concern::Why::kMismatch, collective_number(operation), std::string(mismatch.message())});
-  return better_known(mismatch);
+  return better_known(mismatch, kMismatch);
 }
 
+// On the control thread, which must not wait for whoever reads stderr: the speaker says it, who waits.
 void Communicator::hear(const Verdict& verdict) {
+  control::LogbookSection* const section = log();
+  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
+  if (verdict.text.empty() || !newest || newest->state != LoggedOperation::State::kStarted) return;
   {
     const std::lock_guard lock(lateness_mutex_);
     verdict_ = verdict;
+    verdict_in_ = newest->sequence;
   }
-  if (control::LogbookSection* const section = log(); section && verdict.late) {
-    late_told_.store(true, std::memory_order_relaxed);
-    section->set_late(verdict.text, ticks());
+  if (!verdict.late) return;
+  section->set_late(verdict.text, ticks());
+  late_told_.store(true, std::memory_order_seq_cst);
+  // It may have ended meanwhile, and found nothing to take back.
+  const auto now = control::newest_operation(section->memory());
+  if (now && now->sequence == newest->sequence && now->state == LoggedOperation::State::kStarted) {
+    if (verdict.speaker == options_.rank) unsaid_.store(true, std::memory_order_release);
+  } else {
+    late_is_over();
   }
-  if (verdict.late && verdict.speaker == options_.rank) {
-    const LogRank rank(options_.rank);
-    HANSA_WARN("{}", verdict.text);
-  }
+}
+
+void Communicator::late_is_over() {
+  if (!late_told_.exchange(false, std::memory_order_seq_cst)) return;
+  unsaid_.store(false, std::memory_order_relaxed);
+  log()->set_late({}, 0);
+}
+
+void Communicator::say_who_is_late() {
+  unsaid_.store(false, std::memory_order_relaxed);
+  const control::LogbookSection* const section = log();
+  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
+  const std::lock_guard lock(lateness_mutex_);
+  if (!newest || newest->sequence != verdict_in_) return;
+  const LogRank rank(options_.rank);
+  HANSA_WARN("{}", verdict_.text);
 }
 
 }  // namespace hansa

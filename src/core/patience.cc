@@ -6,16 +6,18 @@ namespace hansa {
 namespace {
 
 // Healthy ranks that compute for so long between calls are common enough, but the question costs little, and
-// calls that differ are to fail within a second.
-constexpr double kQuestion = 0.2;
+// calls that differ are to fail within a second, also where the one that differs comes late and goes at once.
+constexpr double kFirst = 0.2, kAgain = 0.5;
 
 }  // namespace
 
-Patience::Due Patience::look() noexcept {
-  const Clock::time_point now = Clock::now();
+Patience::Due Patience::look(Clock::time_point now) noexcept {
   const bool first = began_ == Clock::time_point();
   if (first) began_ = now;
-  if (first || moved_) still_ = now;
+  if (first || moved_) {
+    still_ = now;
+    questions_ = 0;
+  }
   moved_ = false;
   const auto since = [now](Clock::time_point then) {
     return std::chrono::duration<double>(now - then).count();
@@ -26,16 +28,11 @@ Patience::Due Patience::look() noexcept {
     report_ *= 2;
     return Due::kReport;
   }
-  if (asked_ == 0 && still >= kQuestion) {
-    ++asked_;
-    return Due::kQuestion;
-  }
   // Before the time is over it should be known who is late.
-  if (asked_ <= 1 && limit_ > 0 && took >= std::max(limit_ - kQuestion, limit_ / 2)) {
-    asked_ = 2;
-    return Due::kQuestion;
-  }
-  return Due::kNothing;
+  const double question = limit_ > 0 ? std::min(kFirst, limit_ / 3) : kFirst;
+  if (still < question + questions_ * kAgain) return Due::kNothing;
+  ++questions_;
+  return Due::kQuestion;
 }
 
 }  // namespace hansa

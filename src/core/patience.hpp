@@ -9,6 +9,7 @@ namespace hansa {
 
 class Patience {
  public:
+  using Clock = std::chrono::steady_clock;
   enum class Due : std::uint8_t { kNothing, kQuestion, kReport, kTimeOut };
 
   // In seconds. A report is due when nothing has moved for `report` seconds, and again each time after twice
@@ -18,24 +19,23 @@ class Patience {
     began_ = {};
     report_ = report;
     limit_ = limit;
-    asked_ = 0;
+    questions_ = 0;
   }
   // To be called whenever the operation was looked at and is not done.
   Due poll(bool moved) noexcept {
     moved_ = moved_ || moved;
-    return ++polls_ % kLookEvery != 0 ? Due::kNothing : look();
+    return ++polls_ % kLookEvery != 0 ? Due::kNothing : look(Clock::now());
   }
+  // What is due at that time; of several, the gravest.
+  Due look(Clock::time_point now) noexcept;
   double limit() const noexcept { return limit_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   // Polls between looks at the clock: some microseconds of spinning, some milliseconds of napping.
   static constexpr std::uint32_t kLookEvery = 64;
 
-  Due look() noexcept;
-
   std::uint32_t polls_ = 0;
-  int asked_ = 0;
+  int questions_ = 0;
   bool moved_ = false;
   Clock::time_point began_{};  // the first look
   Clock::time_point still_{};  // the last that saw something move

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "nccl_processes.hpp"
 
@@ -173,6 +174,47 @@ TEST_F(Late, TwoCommunicatorsInOppositeOrderAreACycle) {
                        "a cycle, since ranks entered two communicators in opposite order"});
 }
 
+// Ranks that come one after the other and wait for the same one: said again after twice the time, and nobody
+// is blamed who is not to blame.
+TEST_F(Late, RanksThatEnterOneAfterTheOtherBlameTheSameOne) {
+  const Heard heard;
+  Processes processes(4, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+    const ncclComm_t comm = meet(rank, 4, id, report);
+    usleep(static_cast<useconds_t>(rank) * 150'000);
+    if (rank == 3) await(shared.go);
+    report.note(all_reduce(comm, 100), comm);
+    ncclCommDestroy(comm);
+  });
+  // The report of 0.5 s and the one of 1 s, and time for whoever would speak for a leader.
+  usleep(5'000'000);
+  const std::string text = heard.text();
+  EXPECT_LE(2, std::count(text.begin(), text.end(), '\n')) << text;
+  std::stringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_NE(std::string::npos, line.find("missing rank 3 (host")) << line;
+  processes.go();
+  for (int rank = 0; rank < 4; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclSuccess, {});
+  }
+}
+
+TEST_F(Late, ATimeOutOfACallThatIsRefusedIsForgotten) {
+  Processes processes(2, [&](int rank, const ncclUniqueId& id, Report& report, Shared&) {
+    const ncclComm_t comm = meet(rank, 2, id, report);
+    if (hansaNextTimeout(0.2) != ncclSuccess) _exit(4);
+    if (ncclAllReduce(nullptr, nullptr, 1, ncclFloat, ncclSum, comm, nullptr) != ncclInvalidArgument)
+      _exit(5);
+    if (rank == 1) usleep(600'000);
+    report.note(all_reduce(comm, 100), comm);
+    ncclCommDestroy(comm);
+  });
+  for (int rank = 0; rank < 2; ++rank) {
+    processes.expect_end(rank);
+    processes.expect(rank, ncclSuccess, {});
+  }
+}
+
 enum class Limit { kEnvironment, kCommunicator, kCall };
 
 class TimeOut : public Late, public testing::WithParamInterface<Limit> {};
@@ -262,6 +304,16 @@ const Different kDifferent[] = {
                      : ncclAllGather(i, o, 8, ncclFloat, c, nullptr);
      },
      "allreduce #2 of 8 float", "allgather #2 of 8 float"},
+    // Comes late, only sends, and is gone before anybody looks.
+    {"LateAndGoneAtOnce",
+     [](ncclComm_t c, int r, float* i, float* o) {
+       if (r != 0) return ncclBroadcast(i, o, 8, ncclFloat, 0, c, nullptr);
+       int ranks = 0;
+       if (ncclCommCount(c, &ranks) != ncclSuccess) return ncclInternalError;
+       usleep(400'000);
+       return ncclGather(i, o, 8, ncclFloat, ranks - 1, c, nullptr);
+     },
+     "gather #2 of 8 float, root", "broadcast #2 of 8 float, root 0"},
     // Each waits for the other as root: no message is sent at all.
     {"RootsThatReceive",
      [](ncclComm_t c, int r, float* i, float* o) {

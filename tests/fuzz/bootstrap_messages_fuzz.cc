@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     case 16: {
       Verdict verdict;
-      if (parse_verdict(bytes, &verdict)) same(encode_verdict(verdict), bytes);
+      if (parse_verdict(bytes, 64, &verdict)) same(encode_verdict(verdict), bytes);
       break;
     }
     default: {

@@ -161,6 +161,53 @@ TEST(Roll, ACountOfZeroIsLateNotDifferent) {
   EXPECT_NE(std::string::npos, judged.verdict.text.find("allreduce #4 of 0 int8")) << judged.verdict.text;
 }
 
+// Also when it has gone on to the next call, which only sends.
+TEST(Roll, ACountOfZeroIsLateWhateverCameAfterIt) {
+  std::vector<Presence> roll(2);
+  roll[0].whereabouts = inside(4, 9, "allreduce #4 of 8 int8");
+  roll[1].whereabouts = outside(5, "broadcast #5 of 8 int8, root 1");
+  roll[1].whereabouts.asked_call = "allreduce #4 of 0 int8";
+  const auto judged = judge(members(2), roll, {0, {Concern::Why::kLate, 4, {}}});
+  ASSERT_TRUE(judged.failure.ok());
+  EXPECT_EQ(std::vector<Rank>{1}, judged.verdict.missing);
+  EXPECT_NE(std::string::npos, judged.verdict.text.find("called allreduce #4 of 0 int8, and so left at once"))
+      << judged.verdict.text;
+}
+
+// Two that receive from each other: both are in a call, and still each is what the other waits for.
+TEST(Roll, AReceiveSaysWhatItsSenderDoes) {
+  std::vector<Presence> roll(2);
+  for (Rank rank = 0; rank < 2; ++rank) {
+    Whereabouts& is = roll[static_cast<std::size_t>(rank)].whereabouts;
+    is.state = State::kInside;
+    is.call = rank == 0 ? "receive #1 of 8 bytes from rank 1" : "receive #1 of 8 bytes from rank 0";
+    is.waits_for = {1 - rank};
+  }
+  const auto judged = judge(members(2), roll, {0, {Concern::Why::kLate, 0, {}}});
+  EXPECT_EQ(std::vector<Rank>{1}, judged.verdict.missing);
+  EXPECT_NE(std::string::npos, judged.verdict.text.find("has been in receive #1 of 8 bytes from rank 0"))
+      << judged.verdict.text;
+}
+
+TEST(Roll, WhoHasWhatItWaitedForIsNotSpokenOf) {
+  std::vector<Presence> roll(2);
+  roll[0].whereabouts = inside(5, 9, "allreduce #5 of 8 int8");
+  EXPECT_EQ("", judge(members(2), roll, {0, {Concern::Why::kLate, 4, {}}}).verdict.text);
+}
+
+// Of threads of one process nobody knows which one waits elsewhere.
+TEST(Roll, RanksOfOneProcessMakeNoCycle) {
+  std::vector<Presence> roll(3);
+  roll[0].whereabouts = inside(1, 1, "allreduce #1 of 8 int8");
+  roll[1].whereabouts = roll[0].whereabouts;
+  roll[2].elsewhere = {{"allgather #1 of 8 int8 on communicator \"rows\"", {1000}}};
+  auto all = members(3);
+  all[1].process = all[2].process;
+  const auto judged = judge(all, roll, {0, {Concern::Why::kLate, 1, {}}});
+  EXPECT_EQ(std::vector<Rank>{2}, judged.verdict.missing);
+  EXPECT_EQ(std::string::npos, judged.verdict.text.find("cycle")) << judged.verdict.text;
+}
+
 // Messages have no number that ranks count alike: who waits says whom for.
 TEST(Roll, AReceiveNamesItsSender) {
   std::vector<Presence> roll(3);
@@ -190,7 +237,8 @@ TEST(Roll, EveryWordSurvivesTheWireAndNothingElseDoes) {
   ASSERT_TRUE(RaisedConcern::parse(raised.encode(), &raised_back));
   EXPECT_EQ(raised.encode(), raised_back.encode());
   Verdict verdict{true, 1, {2, 3}, "text"}, verdict_back;
-  ASSERT_TRUE(parse_verdict(encode_verdict(verdict), &verdict_back));
+  ASSERT_TRUE(parse_verdict(encode_verdict(verdict), 4, &verdict_back));
+  EXPECT_FALSE(parse_verdict(encode_verdict(verdict), 3, &verdict_back)) << "rank 3 of 3";
   EXPECT_EQ(encode_verdict(verdict), encode_verdict(verdict_back));
 }
 
