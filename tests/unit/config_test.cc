@@ -97,6 +97,7 @@ TEST(Config, ReadsEveryKind) {
                             {"HANSA_PORT_RANGE", "20000-20100"},
                             {"HANSA_TIMEOUT", "2.5"},
                             {"HANSA_CHECKSUM", "1"},
+                            {"HANSA_TOPOLOGY", "/x/topology"},
                             {"HANSA_HOST_ID", "a"},
                             {"HANSA_NCCL_VERSION", "22907"},
                             {"HANSA_SECRET", "word"},
