@@ -17,7 +17,7 @@ BENCHMARK(clock_alone);
 
 void an_operation(benchmark::State& state) {
   Logbook book(process_generation(), {});
-  const auto section = book.open({"bench", 0, 2, 0});
+  const auto section = book.open({"bench", 0, 2});
   LogEntry entry;
   entry.collective = Collective::kAllReduce;
   entry.type = DataType::kFloat32;

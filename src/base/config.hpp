@@ -58,6 +58,7 @@ struct Config {
   double late_report = 10;
   double timeout = 0;
   std::string topology;
+  std::string dump;  // absolute; empty: nothing is written
   bool checksum = false;
   Fault fault;  // none
   std::string host_id;

@@ -114,6 +114,14 @@ bool parse_debug_file(std::string_view text, Config& into, std::string&) {
   return true;
 }
 
+bool parse_dump(std::string_view text, Config& into, std::string&) {
+  char here[PATH_MAX];
+  const bool absolute = text.starts_with('/');
+  if (!absolute && ::getcwd(here, sizeof here) == nullptr) return false;
+  into.dump = absolute ? std::string(text) : std::string(here) + "/" + std::string(text);
+  return true;
+}
+
 bool parse_family(std::string_view text, Config& into, std::string&) {
   if (text != "AF_INET" && text != "AF_INET6") return false;
   into.address_family = text == "AF_INET" ? 4 : 6;
@@ -185,6 +193,11 @@ constexpr Setting kSettings[] = {
      parse_seconds<&Config::late_report>},
     {"HANSA_TIMEOUT", "0", kSeconds, "How long an operation may take before it is an error; 0 is forever.",
      parse_seconds<&Config::timeout>},
+    {"HANSA_DUMP", "", "a folder",
+     "Where each rank writes what it did last, as hansa-flight-HOST-PID-RANK.json, when a communicator "
+     "fails; by default "
+     "nowhere.",
+     parse_dump},
     {"HANSA_TOPOLOGY", "", "a file", "What lies where (hosts, groups), instead of what discovery finds.",
      keep<&Config::topology>, Trait::kPlanned},
     {"HANSA_CHECKSUM", "0", "0 or 1", "Whether every message carries a checksum that its receiver verifies.",

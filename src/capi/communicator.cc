@@ -136,7 +136,7 @@ ncclResult_t pncclCommAbort(ncclComm_t comm) {
                         fmt::format("rank {} called ncclCommAbort", communicator.value()->rank()));
     (void)fault_point(Point::kAbortBegin);
     communicator.value()->nursery().give_up(reason);
-    communicator.value()->raise(reason);
+    communicator.value()->give_up(reason);
     (void)fault_point(Point::kAbortRaised);
   }
   std::unique_ptr<Communicator> owned(communicators().take(comm));

@@ -51,8 +51,8 @@ Result<Wish> shrink_wish(Communicator& parent, const int* list, int count, int f
                     fmt::format("rank {} is to be excluded: only those that stay call ncclCommShrink", rank));
   }
   if (flags == NCCL_SHRINK_ABORT) {
-    parent.raise(Status(Code::kRemote,
-                        fmt::format("rank {} called ncclCommShrink with NCCL_SHRINK_ABORT", parent.rank())));
+    parent.give_up(Status(
+        Code::kRemote, fmt::format("rank {} called ncclCommShrink with NCCL_SHRINK_ABORT", parent.rank())));
     progress().drain(parent);
   }
   return Wish(std::move(wish));

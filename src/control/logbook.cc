@@ -115,6 +115,7 @@ std::unique_ptr<LogbookSection> Logbook::open(const SectionOptions& options) try
                      &header.numbers[0], &header.numbers[1], &header.numbers[2]})
     store(*word, 0);
   store(header.parent, options.parent);
+  store(header.parent_rank, static_cast<std::uint64_t>(options.parent_rank));
   store(header.rank, static_cast<std::uint64_t>(options.rank));
   store(header.ranks, static_cast<std::uint64_t>(options.ranks));
   store(header.standing, static_cast<std::uint64_t>(Standing::kConnecting));

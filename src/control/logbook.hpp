@@ -85,7 +85,8 @@ class LogbookSection {
 struct SectionOptions {
   std::string_view name;
   Rank rank = 0, ranks = 1;
-  std::uint64_t parent = 0;
+  std::uint64_t parent = 0;  // number of the one it comes from; 0: none
+  Rank parent_rank = 0;
 };
 
 // A process's. Made at first use; takes a descriptor and a page, and a page more for each communicator until

@@ -81,10 +81,15 @@ static_assert(sizeof(Record) == 64);
 // How a communicator stands: as in core's life cycle.
 enum class Standing : std::uint8_t { kConnecting, kReady, kFinalizing, kRevoked, kFailed };
 
+constexpr std::string_view name_of(Standing standing) {
+  constexpr std::string_view kNames[] = {"connecting", "ready", "finalizing", "revoked", "failed"};
+  return kNames[static_cast<std::size_t>(standing)];
+}
+
 struct SectionHeader {
   Word life;    // never the same for two communicators of a process: odd while it is one's, 0: never was
   Word number;  // the communicator's, equal on all its ranks; 0: not known yet
-  Word parent;  // the number of the one it was split from; 0: none
+  Word parent, parent_rank;  // the one it was split from, and this rank's place there; 0: none
   Word rank, ranks;
   Word standing;
   Word crowded;         // more ranks than cores on this host
@@ -165,6 +170,11 @@ struct LoggedMessage {
             word & ((std::uint64_t{1} << kByteBits) - 1)};
   }
 };
+
+constexpr std::string_view name_of(LoggedMessage::Kind kind) {
+  constexpr std::string_view kNames[] = {"send", "receive", "put", "signal", "wait"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
 
 // What is known of an operation when it begins, as the words of its Record.
 struct LogEntry {

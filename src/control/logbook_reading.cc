@@ -94,11 +94,6 @@ std::string message_text(const LoggedMessage& message) {
   return {};
 }
 
-std::string_view word_for(LoggedMessage::Kind kind) {
-  constexpr std::string_view kWords[] = {"send", "receive", "put", "signal", "wait"};
-  return kWords[static_cast<std::size_t>(kind)];
-}
-
 // Nothing where the section is no communicator's, or changes hands meanwhile.
 std::optional<LoggedCommunicator> read_section(const std::byte* section, std::size_t newest) {
   const SectionHeader& header = header_of(section);
@@ -111,6 +106,7 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
   if (ranks > static_cast<std::uint64_t>(std::numeric_limits<Rank>::max()) || rank >= ranks ||
       standing > static_cast<std::uint64_t>(Standing::kFailed))
     return std::nullopt;
+  found.parent_rank = static_cast<Rank>(load(header.parent_rank));
   found.rank = static_cast<Rank>(rank);
   found.ranks = static_cast<Rank>(ranks);
   found.standing = static_cast<Standing>(standing);
@@ -162,13 +158,12 @@ std::string LoggedOperation::text() const {
   }
   const std::string_view group = kind == OperationClass::kMessages ? "group of messages" : "one-sided calls";
   if (message_count == 1 && messages.size() == 1)
-    return fmt::format("{} #{} {}{}", word_for(messages[0].kind), number,
+    return fmt::format("{} #{} {}{}", name_of(messages[0].kind), number,
                        messages[0].kind < LoggedMessage::Kind::kSignal ? "of " : "",
                        message_text(messages[0]));
   std::string text = fmt::format("{} #{}", group, number);
   for (std::size_t i = 0; i < messages.size(); ++i)
-    text +=
-        fmt::format("{} {} {}", i == 0 ? ":" : ",", word_for(messages[i].kind), message_text(messages[i]));
+    text += fmt::format("{} {} {}", i == 0 ? ":" : ",", name_of(messages[i].kind), message_text(messages[i]));
   if (message_count > messages.size()) text += fmt::format(", and {} more", message_count - messages.size());
   return text;
 }

@@ -49,7 +49,7 @@ std::uint64_t newest_number(const std::byte* section, OperationClass kind);
 struct LoggedCommunicator {
   std::uint64_t life = 0;  // tells it from others of its process; odd: it still exists
   std::uint64_t number = 0, parent = 0;
-  Rank rank = 0, ranks = 0;
+  Rank rank = 0, ranks = 0, parent_rank = 0;
   Standing standing = Standing::kConnecting;
   bool crowded = false;
   std::uint64_t opened = 0, closed = 0;  // ticks; `closed` is 0 while it exists

@@ -15,6 +15,8 @@ namespace hansa {
 namespace {
 
 constexpr std::chrono::seconds kFlush{60}, kLastBytes{2};
+// For writing to HANSA_DUMP: before a call returns its failure, and before the communicator goes.
+constexpr std::chrono::milliseconds kDumpAtFailure{500}, kDumpAtEnd{2000};
 
 }  // namespace
 
@@ -25,6 +27,7 @@ Communicator::~Communicator() {
   cancelled_.store(true, std::memory_order_release);
   if (connector_.joinable()) connector_.join();
   ticket_.reset();  // before the parent goes
+  if (failed_.load(std::memory_order_acquire)) failure_dump().await(kDumpAtEnd);
   if (invitation_) discard_unique_id(*invitation_);
   if (one_sided_ && failed_.load(std::memory_order_acquire)) one_sided_->abandon();
   if (one_sided_ && connections_)
@@ -52,6 +55,7 @@ bool Communicator::fail(const Status& reason) {
   state_.store(State::kFailed, std::memory_order_release);
   log_state();
   if (control::LogbookSection* const section = log()) section->set_failure(reason.message());
+  if (!given_up_.load(std::memory_order_acquire)) failure_dump().start(reason.message());
   return true;
 }
 
@@ -60,7 +64,13 @@ void Communicator::raise(const Status& reason) {
   if (Session* session = joined_.load(std::memory_order_acquire)) session->raise(reason);
 }
 
+void Communicator::give_up(const Status& reason) {
+  given_up_.store(true, std::memory_order_release);
+  raise(reason);
+}
+
 void Communicator::revoke() {
+  given_up_.store(true, std::memory_order_release);
   if (fail(Status(Code::kInvalidUsage, "this rank has called ncclCommRevoke")))
     revoked_in_order_.store(true, std::memory_order_release);
   state_.store(State::kRevoked, std::memory_order_release);
@@ -124,6 +134,7 @@ void Communicator::end(Operation& operation, const Status& result) {
   }
   if (result.ok()) return;
   raise(result);
+  failure_dump().await(kDumpAtFailure);
   // The caller may free its buffers now; no peer may reach them any more.
   if (connections_ && (operation.execution == nullptr || operation.execution->plan().direct))
     connections_->quiesce();

@@ -90,6 +90,8 @@ class Communicator {
   bool fail(const Status& reason);
   // Tells the other ranks as well.
   void raise(const Status& reason);
+  // The same because the program wants it to end: nothing to be written to HANSA_DUMP.
+  void give_up(const Status& reason);
   // Ends everything that is pending, here and on the other ranks; only managing it is left.
   void revoke();
   void set_finalizing() noexcept;
@@ -199,7 +201,7 @@ class Communicator {
   std::uint64_t generation_ = process_generation();
   bool crowded_ = false;
   std::atomic<State> state_{State::kConnecting};
-  std::atomic<bool> failed_{false}, cancelled_{false};
+  std::atomic<bool> failed_{false}, cancelled_{false}, given_up_{false};
   mutable std::mutex failure_mutex_;
   Status failure_;
 

@@ -113,8 +113,12 @@ Status Communicator::meet() {
 }
 
 void Communicator::open_log() {
-  own_log_ = logbook().open(
-      {options_.name, options_.rank, options_.ranks, origin_.parent ? origin_.parent->number() : 0});
+  control::SectionOptions section{options_.name, options_.rank, options_.ranks, 0, 0};
+  if (origin_.parent) {
+    section.parent = origin_.parent->number();
+    section.parent_rank = origin_.parent->rank();
+  }
+  own_log_ = logbook().open(section);
   log_.store(own_log_.get(), std::memory_order_release);
   log_state();
   if (const Status failed = failure(); own_log_ && !failed.ok()) own_log_->set_failure(failed.message());

@@ -52,6 +52,11 @@ control::Logbook& logbook() {
   });
 }
 
+FailureDump& failure_dump() {
+  static std::atomic<FailureDump*> current{nullptr};
+  return of_this_process(current, [] { return std::make_unique<FailureDump>(process_generation()); });
+}
+
 int next_operator() {
   static std::atomic<int> next{Communicator::kFirstOperator};
   return next.fetch_add(1, std::memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include "control/logbook.hpp"
 #include "core/communicator.hpp"
+#include "core/failure_dump.hpp"
 #include "core/group.hpp"
 #include "core/handle_table.hpp"
 #include "core/host_stream.hpp"
@@ -22,6 +23,7 @@ HandleTable<Communicator>& communicators();
 HandleTable<HostStream>& streams();
 Progress& progress();
 control::Logbook& logbook();
+FailureDump& failure_dump();
 // Handles of user-defined operators, never given twice in a process.
 int next_operator();
 

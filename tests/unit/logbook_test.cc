@@ -19,7 +19,7 @@ constexpr std::string_view kAlgorithms[] = {"ring", "tree"};
 
 struct Book {
   Logbook book{process_generation(), kAlgorithms};
-  std::unique_ptr<LogbookSection> section = book.open({"tensor parallel", 3, 8, 77});
+  std::unique_ptr<LogbookSection> section = book.open({"tensor parallel", 3, 8, 77, 5});
 
   LoggedProcess read(std::size_t newest = kRecords) const {
     auto all = read_logbook(book.file(), newest);
@@ -71,6 +71,7 @@ TEST(Logbook, KeepsACommunicator) {
   EXPECT_EQ(3, found.rank);
   EXPECT_EQ(8, found.ranks);
   EXPECT_EQ(77u, found.parent);
+  EXPECT_EQ(5, found.parent_rank);
   EXPECT_EQ(42u, found.number);
   EXPECT_EQ("shm to 7 ranks", found.transports);
   EXPECT_TRUE(found.crowded);
@@ -209,7 +210,7 @@ TEST(Logbook, TakesLittleMemory) {
   Logbook book(process_generation(), kAlgorithms);
   const long page = static_cast<long>(page_bytes() >> 10);
   std::vector<std::unique_ptr<LogbookSection>> many;
-  for (int i = 0; i < 200; ++i) many.push_back(book.open({"", 0, 2, 0}));
+  for (int i = 0; i < 200; ++i) many.push_back(book.open({"", 0, 2}));
   for (const auto& section : many) {
     ASSERT_TRUE(section);
     section->begin(entry_for(1), 1);
@@ -217,7 +218,7 @@ TEST(Logbook, TakesLittleMemory) {
   EXPECT_LE(blocks_of(book), 202 * std::max(page, 8L));
   many.clear();
   for (int i = 0; i < 1000; ++i) {
-    const auto section = book.open({"", 0, 2, 0});
+    const auto section = book.open({"", 0, 2});
     for (std::uint32_t n = 1; n <= kRecords; ++n) section->begin(entry_for(n), n);
   }
   EXPECT_LE(blocks_of(book), 20 * 132 + page) << "ended communicators' memory is used again";
@@ -234,10 +235,10 @@ TEST(Logbook, StopsRatherThanCrash) {
   none.rlim_cur = 1 << 20;
   setrlimit(RLIMIT_FSIZE, &none);
   Logbook book(process_generation(), kAlgorithms);
-  EXPECT_EQ(nullptr, book.open({"", 0, 2, 0}));
+  EXPECT_EQ(nullptr, book.open({"", 0, 2}));
   EXPECT_EQ(-1, book.file());
   setrlimit(RLIMIT_FSIZE, &before);
-  EXPECT_NE(nullptr, book.open({"", 0, 2, 0}));
+  EXPECT_NE(nullptr, book.open({"", 0, 2}));
 }
 
 // A reader never sees half of an operation, however often the ring is written over.
