@@ -13,9 +13,9 @@ namespace hansa::control {
 // The members version, entries, pg_config and pg_status of an object, without its braces. `communicators` are
 // those of one rank, its first one first; operations that began before `from` ticks are left out.
 //
-// The analyser wants ranks of the job: for us those of the first communicator. So only communicators of all
-// its ranks in the same order can be told in its words. Left out are also one-sided calls and groups of
-// messages of which not all were kept.
+// Told are collectives only: it takes messages both ways between two ranks for a mismatch. And it wants ranks
+// of the job, which for us are those of the first communicator, so only communicators of all those ranks
+// (131,072 at most) in the same order are told of.
 std::string torch_entries(const std::vector<const LoggedCommunicator*>& communicators, const TickScale& scale,
                           std::uint64_t from);
 

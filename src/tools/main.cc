@@ -20,7 +20,10 @@ int main(int argc, char** argv) {
   hansa::tools::add_bench(app, status);
   hansa::tools::add_config(app, status);
   hansa::tools::add_demo(app, status);
+  hansa::tools::add_dump(app, status);
   hansa::tools::add_schedule(app, status);
+  hansa::tools::add_status(app, status);
+  hansa::tools::add_trace(app, status);
   CLI11_PARSE(app, argc, argv);
   return status;
 }
