@@ -173,7 +173,8 @@ void show(const Options& options) {
   for (;;) {
     Sample now = look();
     if (clear) std::fputs("\033[H\033[J", stdout);
-    (options.json ? print_json : print_text)(rows_of(before, now), judge(now.job));
+    (options.json ? print_json : print_text)(rows_of(before, now),
+                                             judge(now.job, diagnosis::Scope::kMachine));
     std::fflush(stdout);
     if (options.watch <= 0) return;
     before = std::move(now);

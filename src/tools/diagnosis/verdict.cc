@@ -61,7 +61,7 @@ const Operation* newest_collective(const Membership& one) {
 
 class Judge {
  public:
-  explicit Judge(const Job& job) : job_(job), communicators_(communicators_of(job)) {}
+  Judge(const Job& job, Scope scope) : job_(job), scope_(scope), communicators_(communicators_of(job)) {}
 
   std::vector<Finding> findings() {
     for (const auto& [number, communicator] : communicators_) {
@@ -145,7 +145,7 @@ class Judge {
       if (!communicator.members.contains(rank)) missing.push_back(rank);
     for (const auto& [rank, member] : communicator.members)
       if (member.membership->state == "connecting") connecting.push_back(rank);
-    if (!missing.empty())
+    if (!missing.empty() && scope_ == Scope::kJob)
       add(Verdict::kRankNotJoined, number, missing,
           fmt::format("communicator {}: of {} there is no trace, and others wait", communicator.label,
                       list(missing)));
@@ -330,6 +330,7 @@ class Judge {
   static constexpr std::size_t kMostNamed = 1024;
 
   const Job& job_;
+  const Scope scope_;
   const std::map<std::string, Communicator> communicators_;
   std::vector<Finding> found_;
 };
@@ -342,6 +343,6 @@ std::string_view name_of(Verdict verdict) {
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
-std::vector<Finding> judge(const Job& job) { return Judge(job).findings(); }
+std::vector<Finding> judge(const Job& job, Scope scope) { return Judge(job, scope).findings(); }
 
 }  // namespace hansa::diagnosis

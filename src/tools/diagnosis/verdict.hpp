@@ -28,7 +28,11 @@ struct Finding {
   std::string text;          // one line, in plain words
 };
 
+// Whether a job is all its ranks, or only those of one machine, so that a rank without trace may be
+// elsewhere.
+enum class Scope : std::uint8_t { kJob, kMachine };
+
 // What comes first is most likely the cause of what comes after. Empty: nothing is the matter.
-std::vector<Finding> judge(const Job& job);
+std::vector<Finding> judge(const Job& job, Scope scope = Scope::kJob);
 
 }  // namespace hansa::diagnosis
