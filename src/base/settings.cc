@@ -195,8 +195,7 @@ constexpr Setting kSettings[] = {
      parse_seconds<&Config::timeout>},
     {"HANSA_DUMP", "", "a folder",
      "Where each rank writes what it did last, as hansa-flight-HOST-PID-RANK.json, when a communicator "
-     "fails; by default "
-     "nowhere.",
+     "fails; by default nowhere.",
      parse_dump},
     {"HANSA_TOPOLOGY", "", "a file", "What lies where (hosts, groups), instead of what discovery finds.",
      keep<&Config::topology>, Trait::kPlanned},

@@ -90,7 +90,7 @@ struct SectionOptions {
 };
 
 // A process's. Made at first use; takes a descriptor and a page, and a page more for each communicator until
-// that has done fifty operations. Any thread.
+// that has done forty operations. Any thread.
 class Logbook {
  public:
   // `algorithms` are the names behind LogEntry::algorithm.

@@ -99,13 +99,13 @@ struct SectionHeader {
   std::array<Word, 3> numbers;  // the newest of each OperationClass
   SharedText<64> name;
   SharedText<96> transports;
-  SharedText<256> failure;
-  SharedText<256> late;  // who is late, and since when; empty: nobody
+  SharedText<512> failure;
+  SharedText<512> late;  // who is late, and since when; empty: nobody
 };
 
 inline constexpr std::size_t kRecords = 2048;  // the newest of a communicator
 inline constexpr std::size_t kSectionBytes = std::size_t{132} << 10;
-inline constexpr std::size_t kRecordsAt = 1024;  // within a section
+inline constexpr std::size_t kRecordsAt = 1536;  // within a section
 // With its header these fit into the first page.
 inline constexpr std::size_t kFirstRecords = (4096 - kRecordsAt) / sizeof(Record);
 static_assert(sizeof(SectionHeader) <= kRecordsAt);

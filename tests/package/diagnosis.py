@@ -66,7 +66,7 @@ def running(folder):
         assert dumped(ranks, os.path.join(folder, "dumps")) == []
         others(ranks)
         ranks.say("go")
-        assert ranks.end() == [0, 0]
+        assert (ends := ranks.end()) == [0, 0], ends
     gone = run("dump", str(ranks.pid(0)))
     expect(gone.returncode == 1 and "there is no process" in gone.stderr, gone, "must say that it has ended")
 
@@ -87,10 +87,14 @@ def others(ranks):
 
 
 def hanging(folder):
-    with Ranks(LIBRARY, folder, 2, "late") as ranks:
+    with Ranks(LIBRARY, folder, 2, "late", HANSA_LATE_REPORT="0.5") as ranks:
         ranks.await_word("ready0", "ready1")
-        time.sleep(1.5)
+        deadline = time.monotonic() + 30
+        while (row := rows_of(ranks)[0])["late"] is None or row["seconds"] < 1:
+            assert time.monotonic() < deadline, row
+        assert row["running"] and "rank 1" in row["late"] and row["late_seconds"] > 0, row
         text = succeeds("status")
+        expect("late for " in text.stdout and row["late"] in text.stdout, text, "must say who is late")
         expect("in allreduce #4 of 100 int32, sum for" in text.stdout and "STUCK_OUTSIDE: " in text.stdout, text, "must name the call")
         found = dumped(ranks, os.path.join(folder, "dumps"))
         expect_finding(found, "STUCK_OUTSIDE", "1 of 2 ranks are in allreduce #4", f"pid {ranks.pid(1)}) has not called it",
@@ -103,14 +107,22 @@ def hanging(folder):
             events = [event for event in json.load(file)["traceEvents"] if event["ph"] == "X"]
         assert sorted(event["args"]["state"] for event in events) == ["done"] * 6 + ["running"], events
         ranks.say("go")
-        assert ranks.end() == [0, 0]
+        assert (ends := ranks.end()) == [0, 0], ends
+
+
+def timing_out(folder):
+    dumps = os.path.join(folder, "dumps")
+    os.mkdir(dumps)
+    with Ranks(LIBRARY, folder, 2, "time_out", HANSA_DUMP=dumps, HANSA_TIMEOUT="3") as ranks:
+        assert (ends := ranks.end()) == [0, 0], ends
+        expect_finding(findings(dumps), "STUCK_OUTSIDE", "allreduce #4", f"pid {ranks.pid(1)}) has not called it")
 
 
 def differing(folder):
     dumps = os.path.join(folder, "dumps")
     os.mkdir(dumps)
     with Ranks(LIBRARY, folder, 2, "mismatch", HANSA_DUMP=dumps) as ranks:
-        assert ranks.end() == [0, 0]
+        assert (ends := ranks.end()) == [0, 0], ends
         names = sorted(os.listdir(dumps))
         assert [name.split("-")[-2:] for name in names] == [[str(ranks.pid(rank)), f"{rank}.json"] for rank in
                                                             sorted((0, 1), key=lambda rank: str(ranks.pid(rank)))], names
@@ -132,7 +144,7 @@ def dying(folder):
         ranks.await_word("ready0", "ready1", "ready2")
         time.sleep(0.2)
         ranks.processes[1].kill()
-        assert ranks.end() == [0, -9, 0]
+        assert (ends := ranks.end()) == [0, -9, 0], ends
         names = os.listdir(dumps)
         assert len(names) == 2 and all(name.endswith(("-0.json", "-2.json")) for name in names), names
     failed = [finding for finding in findings(dumps) if finding["verdict"] == "FAILED"]
@@ -144,13 +156,13 @@ def aborting(folder):
     dumps = os.path.join(folder, "dumps")
     os.mkdir(dumps)
     with Ranks(LIBRARY, folder, 2, "abort", HANSA_DUMP=dumps) as ranks:
-        assert ranks.end() == [0, 0]
+        assert (ends := ranks.end()) == [0, 0], ends
         assert [name.split("-")[-1] for name in os.listdir(dumps)] == ["1.json"], os.listdir(dumps)
 
 
 def writing_nowhere(folder):
     with Ranks(LIBRARY, folder, 2, "abort", HANSA_DUMP=os.path.join(folder, "no", "such"), HANSA_DEBUG="NONE") as ranks:
-        assert ranks.end() == [0, 0]
+        assert (ends := ranks.end()) == [0, 0], ends
 
 
 def refusing_files(folder):
@@ -165,7 +177,7 @@ def refusing_files(folder):
 
 
 def main():
-    scenes = [running, hanging, differing, waiting_in_a_circle, dying, aborting, writing_nowhere, refusing_files]
+    scenes = [running, hanging, timing_out, differing, waiting_in_a_circle, dying, aborting, writing_nowhere, refusing_files]
     for scene in scenes:
         with tempfile.TemporaryDirectory() as folder:
             scene(folder)

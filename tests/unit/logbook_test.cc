@@ -166,7 +166,7 @@ TEST(Logbook, KeepsWhoIsLate) {
   mine.section->set_failure(std::string(1000, 'x'));
   EXPECT_EQ("rank 5 is late", mine.communicator().late);
   EXPECT_EQ(1000u, mine.communicator().late_since);
-  EXPECT_EQ(std::string(256, 'x'), mine.communicator().failure);
+  EXPECT_EQ(std::string(512, 'x'), mine.communicator().failure);
   mine.section->set_late("", 0);
   EXPECT_EQ("", mine.communicator().late);
 }
