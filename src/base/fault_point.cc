@@ -69,6 +69,7 @@ void arm(const Fault& fault) noexcept {
 bool fault::strike() noexcept {
   if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
   armed.store(Point::kNone, std::memory_order_relaxed);
+  if (const auto tell = witness.load(std::memory_order_acquire)) tell();
   switch (kind.load(std::memory_order_relaxed)) {
     case FaultKind::kKill:
       raise(SIGKILL);

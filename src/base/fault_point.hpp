@@ -130,6 +130,8 @@ void arm(const Fault& fault) noexcept;
 
 namespace fault {
 inline constinit std::atomic<Point> armed{Point::kNone};
+inline constinit std::atomic<void (*)()> witness{
+    nullptr};  // called first where something strikes; may be null
 bool strike() noexcept;
 }  // namespace fault
 

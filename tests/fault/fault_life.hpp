@@ -13,6 +13,7 @@ struct Aftermath {
   std::atomic<int> arrived[kMostProcesses] = {};
   std::atomic<bool> id_ready{false};
   ncclUniqueId id;
+  std::atomic<double> struck_at{0};  // when the place was reached
   std::atomic<int> met[2] = {};
   std::atomic<int> shrunk{0}, renewed{0};  // how many went on, and how
 

@@ -3,9 +3,11 @@
 // place can be left out, and a place where nobody comes by fails its cells.
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <tuple>
 
 #include "base/fault_point.hpp"
+#include "confinement.hpp"
 #include "fault_life.hpp"
 
 namespace hansa::test {
@@ -18,16 +20,24 @@ constexpr double kBound = 1;
 #endif
 constexpr double kInitTimeout = 2;
 
-// What happens to the rank at the place: a FaultKind, or that another one dies meanwhile.
+// What happens to the rank at the place: a FaultKind, or what is done to it or to another one while it is
+// stopped.
 struct Strike {
+  enum class Meanwhile { kNothing, kAnotherDies, kConfined };
   const char* name;
   FaultKind kind;
-  bool bereaves = false;
+  Meanwhile meanwhile = Meanwhile::kNothing;
 };
-const Strike kStrikes[] = {{"kill", FaultKind::kKill},     {"stop", FaultKind::kStop},
-                           {"exit", FaultKind::kExit},     {"descriptors", FaultKind::kDescriptors},
-                           {"memory", FaultKind::kMemory}, {"files", FaultKind::kFiles},
-                           {"fail", FaultKind::kFail},     {"bereavement", FaultKind::kStop, true}};
+using Meanwhile = Strike::Meanwhile;
+const Strike kStrikes[] = {{"kill", FaultKind::kKill},
+                           {"stop", FaultKind::kStop},
+                           {"exit", FaultKind::kExit},
+                           {"descriptors", FaultKind::kDescriptors},
+                           {"memory", FaultKind::kMemory},
+                           {"files", FaultKind::kFiles},
+                           {"fail", FaultKind::kFail},
+                           {"bereavement", FaultKind::kStop, Meanwhile::kAnotherDies},
+                           {"cgroup", FaultKind::kStop, Meanwhile::kConfined}};
 
 bool begins_with(const PointName& point, std::string_view area) {
   return std::string_view(point.name).starts_with(area);
@@ -36,7 +46,7 @@ bool begins_with(const PointName& point, std::string_view area) {
 // Who dies here has not come, and who does not shrink is not missed at once: the others wait as long as they
 // would for any rank.
 bool is_late(const PointName& point, const Strike& strike) {
-  const bool lives_on = strike.kind > FaultKind::kExit;
+  const bool lives_on = strike.kind > FaultKind::kExit || strike.meanwhile == Meanwhile::kConfined;
   return point.point == Point::kInitBegin || point.point == Point::kSeatOpen ||
          (begins_with(point, "shrink.") && lives_on);
 }
@@ -74,9 +84,8 @@ class Matrix : public testing::TestWithParam<Cell> {
     // The process of rank 0 makes the id and leads the host.
     struck_ = begins_with(point_, "hub.") || begins_with(point_, "root.") ? 0 : job_.ranks - 1;
     job_.aborter = struck_;
-    job_.lost = strike_.bereaves                   ? (struck_ + 1) % job_.ranks
-                : strike_.kind == FaultKind::kStop ? -1
-                                                   : struck_;
+    const bool recovers = strike_.kind == FaultKind::kStop && strike_.meanwhile == Meanwhile::kNothing;
+    job_.lost = bereaves() ? (struck_ + 1) % job_.ranks : recovers ? -1 : struck_;
     job_.after = &after_;
   }
   ~Matrix() override { munmap(&after_, sizeof(Aftermath)); }
@@ -88,32 +97,37 @@ class Matrix : public testing::TestWithParam<Cell> {
     setenv("HANSA_INIT_TIMEOUT", is_late(point_, strike_) ? std::to_string(kInitTimeout).c_str() : "20", 1);
     if (rank != struck_) return;
     setenv("HANSA_FAULT", fault.c_str(), 1);
+    static std::atomic<double>* moment;
+    moment = &after_.struck_at;
+    fault::witness = [] { *moment = seconds_now(); };
     // What is said goes to a file perhaps, which must not grow.
     if (strike_.kind == FaultKind::kFiles) setenv("HANSA_DEBUG", "NONE", 1);
   }
 
-  // When the fault took the lost rank away; 0 if it is not of that kind.
+  // Until the fault has happened. When another rank was killed; else 0.
   double await_fault(Processes& processes) {
     int status = 0;
-    switch (strike_.kind) {
-      case FaultKind::kKill:
-      case FaultKind::kExit: {
-        const double at = processes.await_change(struck_, status);
-        EXPECT_TRUE(strike_.kind == FaultKind::kKill ? WIFSIGNALED(status) : !processes[struck_].ended)
-            << "no rank comes by " << point_.name;
-        return at;
-      }
-      case FaultKind::kStop:
-        (void)processes.await_change(struck_, status);
-        EXPECT_TRUE(WIFSTOPPED(status)) << "no rank comes by " << point_.name;
-        if (!WIFSTOPPED(status)) return 0;
-        if (!strike_.bereaves) expect_patience(processes);
-        if (strike_.bereaves) processes.kill(job_.lost);
-        processes.resume(struck_);
-        return strike_.bereaves ? seconds_now() : 0;
-      default:
-        return 0;
+    if (strike_.kind <= FaultKind::kExit) {
+      (void)processes.await_change(struck_, status);
+      EXPECT_EQ(strike_.kind == FaultKind::kKill, WIFSIGNALED(status));
+      EXPECT_EQ(strike_.kind == FaultKind::kStop, WIFSTOPPED(status));
     }
+    if (strike_.kind != FaultKind::kStop || !WIFSTOPPED(status)) return 0;
+    const double now = seconds_now();
+    if (strike_.meanwhile == Meanwhile::kNothing) expect_patience(processes);
+    if (bereaves()) processes.kill(job_.lost);
+    if (confines()) confinement_.emplace(processes.pid(struck_));
+    processes.resume(struck_);
+    if (confines()) await_confined(processes);
+    return lost_dies() ? now : 0;
+  }
+  // It dies, or lives on without needing more.
+  void await_confined(Processes& processes) {
+    int status = 0;
+    (void)processes.await_change(struck_, status);
+    killed_ = WIFSIGNALED(status);
+    EXPECT_TRUE(killed_ ? WTERMSIG(status) == SIGKILL : status == 0) << "by " << confinement_->by();
+    confinement_.reset();
   }
 
   // A stopped rank is late, not dead.
@@ -128,19 +142,26 @@ class Matrix : public testing::TestWithParam<Cell> {
   std::string culprit(const std::string& text, int rank) const {
     // Who made the id need not be a rank: before it has met the others it is called by what it did.
     constexpr const char* kMaker = "made the unique id";
-    if (strike_.bereaves && job_.lost == 0 && text.find(kMaker) != std::string::npos) return kMaker;
+    if (bereaves() && job_.lost == 0 && text.find(kMaker) != std::string::npos) return kMaker;
     // Who was shrunk away waits for all of the others, of whom one gave up and the rest wait for that.
     if (rank == job_.ranks && is_late(point_, strike_)) return "rank";
     if (text.find("cannot reach each other") != std::string::npos) return std::to_string(job_.lost);
     return "rank " + std::to_string(job_.lost);
   }
 
-  void judge(Processes& processes, double struck_at) {
+  bool bereaves() const { return strike_.meanwhile == Meanwhile::kAnotherDies; }
+  bool confines() const { return strike_.meanwhile == Meanwhile::kConfined; }
+  bool lost_dies() const {
+    return bereaves() || killed_ || strike_.kind == FaultKind::kKill || strike_.kind == FaultKind::kExit;
+  }
+
+  void judge(Processes& processes, double died_at) {
+    for (int rank = 0; rank < job_.all(); ++rank)
+      if (rank != job_.lost || !(lost_dies() || confines())) processes.expect_end(rank);
+    const double struck_at = died_at > 0 ? died_at : after_.struck_at.load();
     double worst = 0;
     for (int rank = 0; rank < job_.all(); ++rank) {
-      const bool gone = rank == job_.lost && struck_at > 0;
-      if (gone) continue;
-      processes.expect_end(rank);
+      if (rank == job_.lost && lost_dies()) continue;
       const Report& report = processes[rank];
       if (report.result == ncclSuccess) continue;
       if (rank == job_.lost) {
@@ -148,12 +169,14 @@ class Matrix : public testing::TestWithParam<Cell> {
         continue;
       }
       // Where two ranks cannot reach each other each says which, and why.
-      const bool apart = report.result == ncclSystemError && struck_at == 0;
+      const bool apart = report.result == ncclSystemError && !lost_dies();
       processes.expect(rank, apart ? ncclSystemError : ncclRemoteError, {culprit(report.text, rank)});
+      // Read by measure_errors.py.
+      std::printf("seen: %s %s %d %.3f ms: %s\n", point_.name, strike_.name, job_.ranks,
+                  (report.at - struck_at) * 1000, report.text);
       worst = std::max(worst, report.at - struck_at);
     }
-    if (struck_at == 0) return;
-    std::printf("%s %s %d ranks: %.1f ms\n", point_.name, strike_.name, job_.ranks, worst * 1000);
+    if (!lost_dies()) return;
     EXPECT_LT(worst, (is_late(point_, strike_) ? kInitTimeout + 1 : 0) + kBound);
     for (int rank = 0; rank < job_.ranks && !is_end(point_); ++rank)
       EXPECT_TRUE(rank == job_.lost || processes[rank].result != ncclSuccess)
@@ -165,6 +188,8 @@ class Matrix : public testing::TestWithParam<Cell> {
   Aftermath& after_;
   Job job_;
   int struck_ = 0;
+  bool killed_ = false;  // for what it asked for
+  std::optional<Confinement> confinement_;
 };
 
 TEST_P(Matrix, Holds) {
@@ -174,8 +199,8 @@ TEST_P(Matrix, Holds) {
         live(job_, rank, id, report, shared);
       },
       false, [&](int rank) { prepare(rank); });
-  const double struck_at = await_fault(processes);
-  judge(processes, struck_at);
+  judge(processes, await_fault(processes));
+  EXPECT_NE(0, after_.struck_at) << "no rank comes by " << point_.name;
   EXPECT_EQ(job_.lost < 0 ? 0 : job_.all() - 1, after_.shrunk + after_.renewed);
 }
 

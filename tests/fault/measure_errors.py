@@ -1,0 +1,84 @@
+"""What the other ranks see of a fault, and how soon: 50 runs of each row, written into docs/errors.md between its markers.
+
+    python3 tests/fault/measure_errors.py build/release docs/errors.md [RUNS]
+"""
+import re
+import statistics
+import subprocess
+import sys
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+# What happens, and the cells of the matrix where it does.
+ROWS = [
+    ("killed in an operation, between two cells", "message.half", "kill"),
+    ("killed while memory of its own is offered", "offer.sent", "kill"),
+    ("killed between two pieces of a single copy", "copy.half", "kill"),
+    ("its peer is killed while it copies the peer's memory", "copy.half", "bereavement"),
+    ("killed after it mapped a peer's memory", "memory.mapped", "kill"),
+    ("exits without a word in an operation", "message.sent", "exit"),
+    ("killed during init, having come", "init.joined", "kill"),
+    ("killed during init: the leader of its host", "hub.gathered", "kill"),
+    ("killed during init: whose process made the id", "root.assigned", "kill"),
+    ("killed in `ncclCommSplit`", "split.placed", "kill"),
+    ("killed in `ncclCommShrink`", "shrink.placed", "kill"),
+    ("killed in `ncclCommDestroy`, others in their next call", "destroy.leave", "kill"),
+    ("closes the library's descriptors in an operation", "message.half", "descriptors"),
+    ("its init fails", "init.agreed", "fail"),
+    ("sends damaged bytes, with HANSA_CHECKSUM=1", "cell.sealed", "fail"),
+]
+LINE = re.compile(r"^seen: (\S+) (\S+) (\d+) (-?[\d.]+) ms: (.*)$")
+
+
+def plain(text):
+    """A text without what differs from run to run."""
+    text = re.sub(r"\(host [^,)]+, pid \d+\)", "(host H, pid P)", text)
+    text = re.sub(r"\(host [^,)]+\)", "(host H)", text)
+    text = re.sub(r"\d+(\.\d+){3}:\d+", "ADDRESS", text)
+    text = re.sub(r"message \d+ of lane \d+, \d+ bytes", "message N of lane L, B bytes", text)
+    text = re.sub(r"ranks? [\d, -]*\d", lambda found: re.sub(r"\d+", "N", found.group()), text)
+    return text if len(text) < 150 else text[:text.rfind(" ", 0, 150)] + " ..."
+
+
+def measure(program, runs):
+    wanted = {(point, strike) for _, point, strike in ROWS}
+    cells = ":".join(f"*/{point.replace('.', '_')}_{strike}_?" for point, strike in sorted(wanted))
+    seen = {}
+    for _ in range(runs):
+        output = subprocess.run([program, f"--gtest_filter={cells}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                text=True, check=True).stdout
+        for line in output.splitlines():
+            if found := LINE.match(line):
+                point, strike, ranks, milliseconds, text = found.groups()
+                seen.setdefault((point, strike), []).append((float(milliseconds), plain(text)))
+    return seen
+
+
+def table(seen, runs):
+    lines = [f"{runs} runs each with 2 and with 4 ranks, which share 2 cores; time from the fault to the return of the pending call, over",
+             "all other ranks.", "",
+             "| A rank is / does | Most often seen by the others | median | worst |", "|---|---|---|---|"]
+    for what, point, strike in ROWS:
+        samples = seen.get((point, strike))
+        if not samples:
+            sys.exit(f"nobody saw anything of {point}={strike}")
+        times = [time for time, _ in samples]
+        texts = [text for _, text in samples]
+        commonest = max(set(texts), key=texts.count).replace("|", "\\|")
+        lines.append(f"| {what} | {commonest} | {statistics.median(times):.1f} ms | {max(times):.0f} ms |")
+    return "\n".join(lines)
+
+
+def main():
+    build, page = sys.argv[1:3]
+    runs = int(sys.argv[3]) if len(sys.argv) > 3 else 50
+    with open(page) as file:
+        text = file.read()
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    made = table(measure(f"{build}/bin/fault_matrix_test", runs), runs)
+    with open(page, "w") as file:
+        file.write(f"{head}{BEGIN}\n{made}\n{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()
