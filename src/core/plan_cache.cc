@@ -12,18 +12,24 @@
 namespace hansa {
 namespace {
 
-// Two fields that differ give different words with all but certainty (FNV-1a, 64 bits folded to 32).
+// Two fields that differ give different words with all but certainty.
 class Signature {
  public:
   Signature& add(std::uint64_t value) {
-    for (int byte = 0; byte < 8; ++byte) hash_ = (hash_ ^ (value >> 8 * byte & 0xff)) * 0x100000001b3u;
+    hash_ = (hash_ ^ value) * 0x9e3779b97f4a7c15u;
+    hash_ ^= hash_ >> 32;
     return *this;
   }
-  std::uint32_t word() const { return static_cast<std::uint32_t>(hash_ ^ hash_ >> 32); }
+  std::uint32_t word() const { return static_cast<std::uint32_t>(hash_); }
 
  private:
   std::uint64_t hash_ = 0xcbf29ce484222325u;
 };
+
+// Differs for two numbers of one signature, and for two signatures at one number.
+constexpr std::uint32_t stamp_of(std::uint32_t signature, std::uint32_t number) {
+  return signature ^ number * 0x9e3779b1u;
+}
 
 // Making a direct plan looks at all ranks' schedules.
 constexpr Rank kMostDirectRanks = 64;
@@ -51,6 +57,19 @@ std::size_t whole_bytes(const Request& request, Rank ranks) {
   }
 }
 
+// What all ranks must agree on but the call's number.
+std::uint32_t signature_of(const Request& request, Rank ranks) {
+  Signature signature;
+  signature.add(static_cast<std::uint64_t>(request.collective)).add(static_cast<std::uint64_t>(request.type));
+  if (reduces(request.collective)) signature.add(static_cast<std::uint64_t>(request.op));
+  if (rooted(request.collective)) signature.add(static_cast<std::uint64_t>(request.root));
+  if (request.collective == Collective::kAllGatherV || request.collective == Collective::kReduceScatterV)
+    for (Rank rank = 0; rank < ranks; ++rank) signature.add(request.receive_counts[rank]);
+  else if (request.collective != Collective::kAllToAllV)
+    signature.add(whole_bytes(request, ranks));
+  return signature.word();
+}
+
 }  // namespace
 
 PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach,
@@ -75,23 +94,13 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
 Result<Execution*> PlanCache::collective_plan(const Request& request, std::size_t bytes, bool premultiplied) {
   const bool direct = reach_.direct && !premultiplied;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2};
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose_again(query, bytes, direct));
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, bytes, direct, wish_));
   const Recipe recipe{algorithm, query.root, direct};
   if (Execution* found = collectives_.find(recipe)) return found;
   query.collective = algorithm->collective;
+  if (collectives_.full())  // one goes, and what is remembered of it
+    for (Remembered& place : remembered_) place.execution = nullptr;
   return collectives_.put(recipe, execution_of(make_plan(*algorithm, query, direct)));
-}
-
-Result<const Algorithm*> PlanCache::choose_again(const Query& query, std::size_t bytes, bool direct) {
-  const std::size_t place = (bytes ^ bytes >> 7 ^ static_cast<std::size_t>(query.collective) * 5 ^
-                             static_cast<std::size_t>(query.root) * 11) %
-                            remembered_.size();
-  Remembered& known = remembered_[place];
-  if (known.algorithm && known.query == query && known.bytes == bytes && known.direct == direct)
-    return known.algorithm;
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, bytes, direct, wish_));
-  known = {query, bytes, direct, algorithm};
-  return algorithm;
 }
 
 std::unique_ptr<Execution> PlanCache::execution_of(Plan plan) const {
@@ -132,11 +141,16 @@ BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
   }
 }
 
-Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
-  const Request& request = operation.request;
+PlanCache::Remembered& PlanCache::place_of(const Kind& kind) {
+  const std::uint64_t what =
+      static_cast<std::uint64_t>(kind.collective) | static_cast<std::uint64_t>(kind.type) << 4 |
+      static_cast<std::uint64_t>(kind.op) << 8 | static_cast<std::uint64_t>(kind.root) << 12;
+  return remembered_[(kind.count ^ what << 20) * 0x9e3779b97f4a7c15u >> 59];
+}
+
+Status PlanCache::bind(const Request& request, Remembered& place) {
+  place.execution = nullptr;
   Call call;
-  call.input = static_cast<const std::byte*>(request.input);
-  call.output = static_cast<std::byte*>(request.output);
   call.type = request.type;
   call.op = request.op;
   if (request.op == ReduceOp::kAvg && is_float(request.type)) {
@@ -148,29 +162,36 @@ Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
     call.premultiply = true;
     call.factor = request.factor_address ? read_factor(request.type, request.factor_address) : request.factor;
   }
-  HANSA_ASSIGN_OR_RETURN(operation.execution,
+  HANSA_ASSIGN_OR_RETURN(Execution* const execution,
                          collective_plan(request, whole_bytes(request, ranks_), call.premultiply));
-  const Plan& plan = operation.execution->plan();
-  call.map = map_of(request, plan.schedule.blocks);
-  Signature signature;
-  signature.add(number)
-      .add(static_cast<std::uint64_t>(request.collective))
-      .add(static_cast<std::uint64_t>(request.type));
-  if (reduces(request.collective)) signature.add(static_cast<std::uint64_t>(request.op));
-  if (rooted(request.collective)) signature.add(static_cast<std::uint64_t>(request.root));
-  if (request.collective == Collective::kAllGatherV || request.collective == Collective::kReduceScatterV)
-    for (Rank rank = 0; rank < ranks_; ++rank) signature.add(request.receive_counts[rank]);
-  else if (request.collective != Collective::kAllToAllV)
-    signature.add(whole_bytes(request, ranks_));
-  call.stamp = signature.word();
-  call.number = number;
-  if (plan.schedule.largest_message * size_of(request.type) > reach_.message_bytes)
+  const Plan& plan = execution->plan();
+  const std::uint32_t largest = plan.schedule.largest_message;
+  if (largest * size_of(request.type) > reach_.message_bytes)
     return Status(
         Code::kUnsupported,
         fmt::format("a message of {} blocks does not fit the {} bytes of a channel: unset HANSA_ALGORITHM",
-                    plan.schedule.largest_message, reach_.message_bytes));
-  call.chunk = chunk_elements(plan.schedule.largest_message, size_of(request.type), reach_.message_bytes);
-  operation.execution->start(call);
+                    largest, reach_.message_bytes));
+  call.map = map_of(request, plan.schedule.blocks);
+  call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
+  execution->bind(call, place.bound);
+  place.signature = signature_of(request, ranks_);
+  place.execution = execution;
+  return {};
+}
+
+Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
+  const Request& request = operation.request;
+  const Kind kind{request.collective, request.type, request.op, request.root, request.count};
+  const bool varies = request.receive_counts != nullptr || request.op == ReduceOp::kPreMulSum;
+  Remembered& place = varies ? unremembered_ : place_of(kind);
+  if (varies || place.execution == nullptr || !(place.kind == kind)) {
+    HANSA_RETURN_IF_ERROR(bind(request, place));
+    place.kind = kind;
+  }
+  operation.execution = place.execution;
+  place.execution->start(
+      place.bound, {static_cast<const std::byte*>(request.input), static_cast<std::byte*>(request.output),
+                    stamp_of(place.signature, number), number});
   return {};
 }
 

@@ -48,17 +48,27 @@ class PlanCache {
     std::vector<std::pair<bool, Rank>> sends;  // (send?, peer)
     bool operator==(const std::vector<PointToPoint>& messages) const;
   };
-  // The answer to a question that was asked before, so that a repeated call asks nobody.
+  // What calls have in common that are bound alike.
+  struct Kind {
+    Collective collective;
+    DataType type;
+    ReduceOp op;
+    Rank root;
+    std::size_t count;
+    bool operator==(const Kind&) const = default;
+  };
+  // A call that was made before: a repeated one asks nobody.
   struct Remembered {
-    Query query;
-    std::size_t bytes = 0;
-    bool direct = false;
-    const Algorithm* algorithm = nullptr;
+    Kind kind;
+    Execution* execution = nullptr;  // null: none
+    std::uint32_t signature = 0;
+    BoundCall bound;
   };
 
   // `premultiplied`: inputs must pass through a combine of their own rank, so nobody may read them in place.
   Result<Execution*> collective_plan(const Request& request, std::size_t bytes, bool premultiplied);
-  Result<const Algorithm*> choose_again(const Query& query, std::size_t bytes, bool direct);
+  Remembered& place_of(const Kind& kind);
+  Status bind(const Request& request, Remembered& place);
   Result<Execution*> message_plan(const std::vector<PointToPoint>& messages);
   Status start_collective(Operation& operation, std::uint32_t number);
   Status start_messages(Operation& operation);
@@ -75,6 +85,7 @@ class PlanCache {
   std::function<bool()> poll_;
   std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
   std::array<Remembered, 32> remembered_{};
+  Remembered unremembered_;  // of calls whose tables or factor may be others the next time
   PlanShelf<Recipe> collectives_{256};
   PlanShelf<Pattern> messages_{64};
   std::vector<std::size_t> tables_;  // block tables of the running operation
