@@ -43,55 +43,56 @@ class StraightLine {
   void start(const std::byte* input, std::byte* output, std::byte* scratch, std::uint32_t stamp) noexcept;
   // Runs every step that can run; true if any did.
   bool advance(CombineFunction combine) noexcept;
-  bool done() const noexcept { return next_ == steps_.size(); }
+  bool done() const noexcept { return next_ == step_count_; }
   const Mismatch& mismatch() const noexcept { return mismatch_; }
   // A channel for which `gone` and whose message or slot some step lacks that has all else; kNoChannel if
   // there is none.
   std::uint32_t waits_for(const std::function<bool(std::uint32_t)>& gone) const;
 
  private:
-  struct Step {
-    std::uint32_t operands, messages, deps, runs;  // the first of each
-    std::uint32_t received, sent, dep_count, run_count;
-    std::uint16_t sources, destinations;
-    std::int16_t premultiplied;
-    bool finish, done;
-    std::uint32_t bytes, stamp;
-  };
   struct Message {
     Endpoint* endpoint;
+    std::byte** operand;  // in the step's first call
     std::uint32_t channel;
-    std::uint16_t lane, base;  // its cell's
+    std::uint16_t lane;
+    std::uint16_t width;  // operands of a call: its place in the next call is so much further
   };
-  // So many elements that lie together at every operand; the offsets are bytes, by operand.
-  struct Run {
-    std::size_t elements, offsets;
+  // Pointers lead into the vectors below, which have their final size when they are set.
+  struct Step {
+    const Message *received, *sent, *end;  // where these messages begin
+    const CombineCall* calls;
+    std::uint32_t after;  // runnable for certain when all steps before this one are done
+    std::uint32_t bytes, stamp;
+    std::uint16_t call_count, dep_count;
+    std::uint32_t deps;  // the first
+    bool copies, done;
   };
+  // An operand in memory: its place in operands_, and where it lies.
+  struct Local {
+    std::uint32_t operand;
+    Place place;
+    std::size_t offset;
+  };
+  class Binder;
 
-  bool add(const Plan& plan, const Call& call, const Bindings& bindings, std::uint32_t index);
-  void add_runs(const Plan& plan, const Call& call, const Bindings& bindings, std::uint32_t index);
+  void set_pointers(const Plan& plan);
   bool runnable(const Step& step) const noexcept;
-  bool try_step(Step& step, CombineFunction combine) noexcept;
-  bool acquire(const Step& step) noexcept;
-  void transfer(const Step& step, CombineFunction combine) noexcept;
-  void hand_over(const Step& step) const noexcept;
+  bool acquire(const Step& step, std::uint32_t stamp) noexcept;
+  static void place(const Step& step, const Message& message, std::byte* cell) noexcept;
+  static void transfer(const Step& step, CombineFunction combine) noexcept;
 
   std::vector<Step> steps_;
-  std::vector<std::uint32_t> base_of_;  // by operand
-  std::vector<Message> messages_;       // by step: those received, then those sent
-  std::vector<std::uint32_t> deps_;     // those of the schedule, and the step before on each channel
-  std::vector<Run> runs_;
-  std::vector<std::size_t> offsets_;
+  std::vector<Message> messages_;    // by step: those received, then those sent
+  std::vector<std::uint32_t> deps_;  // those of the schedule, and the step before on each channel
+  // One for as much of a step as lies together at every operand; its spans are in operands_.
+  std::vector<CombineCall> calls_;
+  std::vector<std::byte*> operands_;
+  std::vector<Local> locals_;
   std::vector<std::uint32_t> last_on_;  // by channel, while binding
-  std::vector<std::byte*> at_;          // by operand of the running step
-  CombineCall call_;
-  std::int64_t divisor_ = 1;
 
-  // What offsets count from: input, output, scratch, then the cells of the running step's messages.
-  static constexpr std::size_t kCells = 3;
-  std::vector<std::byte*> bases_;
   std::uint32_t stamp_ = 0;
-  std::size_t next_ = 0;  // the first step that is not done
+  std::uint32_t step_count_ = 0;
+  std::uint32_t next_ = 0;  // the first step that is not done
   Mismatch mismatch_;
 };
 
