@@ -137,14 +137,22 @@ Result<CommunicatorLease> permitted(ncclComm_t comm, Action action) {
 
 namespace {
 
-Status submit_call(Request request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream) {
-  HANSA_ASSIGN_OR_RETURN(CommunicatorLease communicator, usable(comm));
-  HANSA_ASSIGN_OR_RETURN(request.type, to_type(type));
+Status submit_call(Request& request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream) {
+  CommunicatorLease communicator = communicators().find(comm);
+  if (!communicator || communicator->forked() || !allowed(communicator->state(), Action::kOperate))
+      [[unlikely]] {
+    HANSA_ASSIGN_OR_RETURN(communicator, usable(comm));
+  }
+  if (type < 0 || type >= ncclNumTypes) return to_type(type).status();
+  request.type = static_cast<DataType>(type);
   if (op < 0 || op >= ncclNumOps)
     HANSA_RETURN_IF_ERROR(communicator->resolve_operator(op, request));
   else
     request.op = static_cast<ReduceOp>(op);
-  HANSA_ASSIGN_OR_RETURN(Group::StreamLease lease, to_stream(stream));
+  Group::StreamLease lease;
+  if (stream != nullptr) {
+    HANSA_ASSIGN_OR_RETURN(lease, to_stream(stream));
+  }
   return group().submit(std::move(communicator), std::move(lease), request);
 }
 

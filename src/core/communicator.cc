@@ -74,7 +74,8 @@ void Communicator::begin(Operation& operation) try {
   operation.begun = true;
   operation.done = false;
   operation.execution = nullptr;
-  operation.result = failure();
+  if (!operation.result.ok()) operation.result = Status();
+  if (failed_.load(std::memory_order_acquire)) operation.result = failure();
   if (operation.result.ok() && operation.kind != Operation::Kind::kOneSided) {
     const bool collective = operation.kind == Operation::Kind::kCollective;
     if (collective) complete_tables(operation);
@@ -90,9 +91,9 @@ void Communicator::begin(Operation& operation) try {
 }
 
 void Communicator::end(Operation& operation, const Status& result) {
-  operation.result = result;
   operation.done = true;
   if (result.ok()) return;
+  operation.result = result;
   raise(result);
   // The caller may free its buffers now; no peer may reach them any more.
   if (connections_ && (operation.execution == nullptr || operation.execution->plan().direct))

@@ -76,7 +76,7 @@ class Communicator {
   int device() const noexcept { return options_.device; }
   bool blocking() const noexcept { return options_.blocking; }
   // Made before a fork(), and this is the child.
-  bool forked() const noexcept { return generation_ != process_generation(); }
+  bool forked() const noexcept { return generation_ != generation_now_.load(std::memory_order_relaxed); }
   // More ranks than cores on this host.
   bool crowded() const noexcept { return crowded_; }
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
@@ -91,7 +91,11 @@ class Communicator {
   void set_finalizing() noexcept;
 
   // The caller's arguments, judged; ok if start() may be tried.
-  Status check(const Request& request) const;
+  Status check(const Request& request) const {
+    if (is_plainly_right(request)) [[likely]]
+      return {};
+    return find_fault(request);
+  }
   Status check(const PointToPoint& message) const;
   Status check(const OneSidedCall& call) const;
   // Of what belongs to one operation: whether this rank's messages to itself pair.
@@ -159,6 +163,8 @@ class Communicator {
   bool several_hosts() const;
   std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
+  bool is_plainly_right(const Request& request) const noexcept;
+  Status find_fault(const Request& request) const;
   Status check_tables(const Request& request) const;
   Status check_overlap(const Request& request) const;
   Status check_table_overlap(const Request& request) const;
@@ -173,6 +179,7 @@ class Communicator {
 
   CommunicatorOptions options_;
   std::uint64_t generation_ = process_generation();
+  const std::atomic<std::uint64_t>& generation_now_ = process_generation_word();
   bool crowded_ = false;
   std::atomic<State> state_{State::kConnecting};
   std::atomic<bool> failed_{false}, cancelled_{false};

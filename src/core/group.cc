@@ -125,9 +125,9 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
   return operation.result;
 }
 
-Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {
+Status Group::submit(Lease&& communicator, StreamLease&& stream, const Request& request) {
   HANSA_RETURN_IF_ERROR(communicator->check(request));
-  if (empty(request, communicator->ranks())) return {};
+  if (request.count == 0 && empty(request, communicator->ranks())) return {};
   const bool simple = !open() && !stream && communicator->blocking();
   if (simple && communicator->pending.load(std::memory_order_acquire) == 0)
     return run_now(*communicator, request);

@@ -35,7 +35,7 @@ class Group {
   void drop(const Communicator& communicator);
 
   // One call: at once if no group is open, else at its end. `communicator` is kept until then.
-  Status submit(Lease communicator, StreamLease stream, const Request& request);
+  Status submit(Lease&& communicator, StreamLease&& stream, const Request& request);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
   // All of one kind, and all or none.
   Status submit(Lease communicator, StreamLease stream, std::span<const OneSidedCall> calls);
