@@ -149,10 +149,9 @@ Status submit_call(Request& request, ncclDataType_t type, int op, ncclComm_t com
     HANSA_RETURN_IF_ERROR(communicator->resolve_operator(op, request));
   else
     request.op = static_cast<ReduceOp>(op);
-  Group::StreamLease lease;
-  if (stream != nullptr) {
-    HANSA_ASSIGN_OR_RETURN(lease, to_stream(stream));
-  }
+  if (stream == nullptr && Group::may_run(*communicator)) [[likely]]
+    return Group::run(*communicator, request);
+  HANSA_ASSIGN_OR_RETURN(Group::StreamLease lease, to_stream(stream));
   return group().submit(std::move(communicator), std::move(lease), request);
 }
 

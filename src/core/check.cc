@@ -52,28 +52,7 @@ std::optional<Range> span_of(const void* buffer, const std::size_t* counts, cons
 
 }  // namespace
 
-// What most calls are: two buffers apart, or in place. Everything else is for find_fault().
-bool Communicator::is_plainly_right(const Request& request) const noexcept {
-  constexpr bool kWholeInput[] = {false, false, true, false, false, true, false, true};
-  constexpr bool kWholeOutput[] = {false, true, false, false, false, true, true, false};
-  if (request.collective > Collective::kScatter) return false;
-  const std::size_t n = static_cast<std::size_t>(ranks());
-  std::size_t share, whole;
-  if (static_cast<std::size_t>(request.root) >= n || request.input == nullptr || request.output == nullptr ||
-      __builtin_mul_overflow(request.count, size_of(request.type), &share) ||
-      __builtin_mul_overflow(share, n, &whole) || whole > kMostBytes)
-    return false;
-  const bool whole_input = kWholeInput[static_cast<int>(request.collective)],
-             whole_output = kWholeOutput[static_cast<int>(request.collective)];
-  const auto in = reinterpret_cast<std::uintptr_t>(request.input),
-             out = reinterpret_cast<std::uintptr_t>(request.output);
-  if (in + (whole_input ? whole : share) <= out || out + (whole_output ? whole : share) <= in) return true;
-  const std::size_t own = static_cast<std::size_t>(rank()) * share;
-  if (whole_input == whole_output) return in == out && !whole_input;
-  return whole_input ? out == in + own : in == out + own;
-}
-
-Status Communicator::find_fault(const Request& request) const {
+Status Communicator::check(const Request& request) const {
   if (rooted(request.collective) && (request.root < 0 || request.root >= ranks()))
     return argument(fmt::format("root {} of {}: must be in 0..{}", request.root, name_of(request.collective),
                                 ranks() - 1));

@@ -91,15 +91,14 @@ class Communicator {
   void set_finalizing() noexcept;
 
   // The caller's arguments, judged; ok if start() may be tried.
-  Status check(const Request& request) const {
-    if (is_plainly_right(request)) [[likely]]
-      return {};
-    return find_fault(request);
-  }
+  Status check(const Request& request) const;
   Status check(const PointToPoint& message) const;
   Status check(const OneSidedCall& call) const;
   // Of what belongs to one operation: whether this rank's messages to itself pair.
   Status check(const std::vector<PointToPoint>& messages) const;
+
+  // Whether check() has found such a call right before, for the thread that may begin operations.
+  bool knows(const Request& request) { return plans_->knows(request); }
 
   // Moving one operation on. begin() first, then advance() until operation.done; its result then tells. While
   // one is begun and not done no other may begin.
@@ -163,8 +162,6 @@ class Communicator {
   bool several_hosts() const;
   std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
-  bool is_plainly_right(const Request& request) const noexcept;
-  Status find_fault(const Request& request) const;
   Status check_tables(const Request& request) const;
   Status check_overlap(const Request& request) const;
   Status check_table_overlap(const Request& request) const;

@@ -74,6 +74,21 @@ bool empty(const Request& request, Rank ranks) {
 
 }  // namespace
 
+Group::~Group() {
+  if (open()) open_groups().fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Group::start() noexcept {
+  if (depth_++ == 0) open_groups().fetch_add(1, std::memory_order_relaxed);
+}
+
+// True if that was the outermost one.
+bool Group::close() noexcept {
+  if (--depth_ > 0) return false;
+  open_groups().fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
 void Group::fail(const Status& status) {
   if (open() && failure_.ok()) failure_ = status;
 }
@@ -110,7 +125,16 @@ void Group::drop(const Communicator& communicator) {
   undo_all(std::move(dropped));
 }
 
-Status Group::run_now(Communicator& communicator, const Request& request) {
+bool Group::may_run(const Communicator& communicator) noexcept {
+  return open_groups().load(std::memory_order_relaxed) == 0 && communicator.blocking() &&
+         communicator.pending.load(std::memory_order_acquire) == 0;
+}
+
+Status Group::run(Communicator& communicator, const Request& request) {
+  if (!communicator.knows(request)) {
+    HANSA_RETURN_IF_ERROR(communicator.check(request));
+    if (empty(request, communicator.ranks())) return {};
+  }
   Operation& operation = communicator.own_operation();
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
@@ -125,12 +149,12 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
   return operation.result;
 }
 
-Status Group::submit(Lease&& communicator, StreamLease&& stream, const Request& request) {
+Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {
+  if (!open() && !stream && communicator->blocking() &&
+      communicator->pending.load(std::memory_order_acquire) == 0)
+    return run(*communicator, request);
   HANSA_RETURN_IF_ERROR(communicator->check(request));
-  if (request.count == 0 && empty(request, communicator->ranks())) return {};
-  const bool simple = !open() && !stream && communicator->blocking();
-  if (simple && communicator->pending.load(std::memory_order_acquire) == 0)
-    return run_now(*communicator, request);
+  if (empty(request, communicator->ranks())) return {};
   auto operation = std::make_unique<Operation>();
   operation->request = request;
   operation->own_tables(communicator->ranks());
@@ -319,7 +343,7 @@ void Group::undo(Joint& joint) {
 }
 
 void Group::abandon() {
-  if (!open() || --depth_ > 0) return;
+  if (!open() || !close()) return;
   entries_.clear();
   failure_ = Status();
   undo_all(std::exchange(joints_, {}));
@@ -327,7 +351,7 @@ void Group::abandon() {
 
 Status Group::end() {
   if (!open()) return Status(Code::kInvalidUsage, "ncclGroupEnd without ncclGroupStart");
-  if (--depth_ > 0) return {};
+  if (!close()) return {};
   std::vector<Entry> entries = std::exchange(entries_, {});
   std::vector<Joint> joints = std::exchange(joints_, {});
   if (Status failure = std::exchange(failure_, Status()); !failure.ok()) {

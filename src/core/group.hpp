@@ -16,11 +16,16 @@ namespace hansa {
 
 class Group {
  public:
+  Group() = default;
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
   using Lease = HandleTable<Communicator>::Lease;
   using StreamLease = HandleTable<HostStream>::Lease;  // empty: the caller waits
 
   bool open() const noexcept { return depth_ > 0; }
-  void start() noexcept { ++depth_; }
+  void start() noexcept;
   // Runs everything if this ends the outermost group. kInvalidUsage without a start.
   Status end();
   // Ends the group without running it, where that is the outermost one.
@@ -35,7 +40,11 @@ class Group {
   void drop(const Communicator& communicator);
 
   // One call: at once if no group is open, else at its end. `communicator` is kept until then.
-  Status submit(Lease&& communicator, StreamLease&& stream, const Request& request);
+  Status submit(Lease communicator, StreamLease stream, const Request& request);
+  // Whether a call without a stream need not be submitted but may run at once: no group is open, and nothing
+  // of the communicator is with the progress thread.
+  static bool may_run(const Communicator& communicator) noexcept;
+  static Status run(Communicator& communicator, const Request& request);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
   // All of one kind, and all or none.
   Status submit(Lease communicator, StreamLease stream, std::span<const OneSidedCall> calls);
@@ -61,7 +70,7 @@ class Group {
     Status result;
   };
 
-  Status run_now(Communicator& communicator, const Request& request);
+  bool close() noexcept;
   Status run(std::vector<Entry> entries);
   Status run_together(std::vector<Joint> joints);
   static void undo_all(std::vector<Joint> joints);

@@ -26,11 +26,6 @@ class Signature {
   std::uint64_t hash_ = 0xcbf29ce484222325u;
 };
 
-// Differs for two numbers of one signature, and for two signatures at one number.
-constexpr std::uint32_t stamp_of(std::uint32_t signature, std::uint32_t number) {
-  return signature ^ number * 0x9e3779b1u;
-}
-
 // Making a direct plan looks at all ranks' schedules.
 constexpr Rank kMostDirectRanks = 64;
 
@@ -99,7 +94,7 @@ Result<Execution*> PlanCache::collective_plan(const Request& request, std::size_
   if (Execution* found = collectives_.find(recipe)) return found;
   query.collective = algorithm->collective;
   if (collectives_.full())  // one goes, and what is remembered of it
-    for (Remembered& place : remembered_) place.execution = nullptr;
+    for (Known& known : known_) known.what = kNothing;
   return collectives_.put(recipe, execution_of(make_plan(*algorithm, query, direct)));
 }
 
@@ -141,15 +136,8 @@ BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
   }
 }
 
-PlanCache::Remembered& PlanCache::place_of(const Kind& kind) {
-  const std::uint64_t what =
-      static_cast<std::uint64_t>(kind.collective) | static_cast<std::uint64_t>(kind.type) << 4 |
-      static_cast<std::uint64_t>(kind.op) << 8 | static_cast<std::uint64_t>(kind.root) << 12;
-  return remembered_[(kind.count ^ what << 20) * 0x9e3779b97f4a7c15u >> 59];
-}
-
-Status PlanCache::bind(const Request& request, Remembered& place) {
-  place.execution = nullptr;
+Status PlanCache::bind(const Request& request, Known& known) {
+  known.what = kNothing;
   Call call;
   call.type = request.type;
   call.op = request.op;
@@ -173,25 +161,51 @@ Status PlanCache::bind(const Request& request, Remembered& place) {
                     largest, reach_.message_bytes));
   call.map = map_of(request, plan.schedule.blocks);
   call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
-  execution->bind(call, place.bound);
-  place.signature = signature_of(request, ranks_);
-  place.execution = execution;
+  execution->bind(call, known.bound);
+  known.signature = signature_of(request, ranks_);
+  known.execution = execution;
   return {};
 }
 
-Status PlanCache::start_collective(Operation& operation, std::uint32_t number) {
-  const Request& request = operation.request;
-  const Kind kind{request.collective, request.type, request.op, request.root, request.count};
-  const bool varies = request.receive_counts != nullptr || request.op == ReduceOp::kPreMulSum;
-  Remembered& place = varies ? unremembered_ : place_of(kind);
-  if (varies || place.execution == nullptr || !(place.kind == kind)) {
-    HANSA_RETURN_IF_ERROR(bind(request, place));
-    place.kind = kind;
+// Only what Communicator::check() has found right comes here.
+void PlanCache::note_buffers(const Request& request, Known& known) const {
+  const std::size_t share = request.count * size_of(request.type),
+                    whole = share * static_cast<std::size_t>(ranks_),
+                    own = share * static_cast<std::size_t>(self_);
+  known.input_bytes = known.output_bytes = share;
+  known.in_place = 0;
+  switch (request.collective) {
+    case Collective::kAllGather:
+    case Collective::kGather:
+      known.output_bytes = whole;
+      known.in_place = 0 - own;
+      break;
+    case Collective::kReduceScatter:
+    case Collective::kScatter:
+      known.input_bytes = whole;
+      known.in_place = own;
+      break;
+    case Collective::kAllToAll:
+      known.input_bytes = known.output_bytes = whole;
+      known.in_place = kNowhere;
+      break;
+    default:
+      break;
   }
-  operation.execution = place.execution;
-  place.execution->start(
-      place.bound, {static_cast<const std::byte*>(request.input), static_cast<std::byte*>(request.output),
-                    stamp_of(place.signature, number), number});
+}
+
+Status PlanCache::start_anew(Operation& operation, std::uint32_t number) {
+  if (operation.kind == Operation::Kind::kPointToPoint) return start_messages(operation);
+  const Request& request = operation.request;
+  const bool varies = request.receive_counts != nullptr || request.op == ReduceOp::kPreMulSum;
+  Known& known = varies ? passing_ : place_of(request);
+  HANSA_RETURN_IF_ERROR(bind(request, known));
+  if (!varies) {
+    note_buffers(request, known);
+    known.what = what(request);
+    known.count = request.count;
+  }
+  run(operation, known, number);
   return {};
 }
 
@@ -260,11 +274,6 @@ Status PlanCache::start_messages(Operation& operation) {
   call.chunk = chunk_elements(1, 1, reach_.message_bytes);
   operation.execution->start(call);
   return {};
-}
-
-Status PlanCache::start(Operation& operation, std::uint32_t number) {
-  return operation.kind == Operation::Kind::kPointToPoint ? start_messages(operation)
-                                                          : start_collective(operation, number);
 }
 
 void Operation::own_tables(Rank ranks) {

@@ -84,25 +84,13 @@ void Execution::start(const Call& call) {
   start(own_, {call.input, call.output, call.stamp, call.number});
 }
 
-void Execution::start(BoundCall& bound, const Occasion& occasion) {
-  failure_ = Status();
-  call_.stamp = occasion.stamp;
-  scratch_ = workspace_->scratch(bound.scratch_bytes);
-  if (bound.line.bound()) {
-    line_ = &bound.line;
-    return line_->start(occasion.input, occasion.output, scratch_, occasion.stamp);
-  }
-  line_ = nullptr;
+void Execution::start_chunks(const BoundCall& bound, const Occasion& occasion) {
   call_ = bound.call;
   call_.input = occasion.input;
   call_.output = occasion.output;
   call_.stamp = occasion.stamp;
   call_.number = occasion.number;
   scratch_stride_ = bound.scratch_stride;
-  start_chunks();
-}
-
-void Execution::start_chunks() {
   if (plan_.direct) {
     direct_bytes_ = direct_bytes(call_);
     call_.chunk = std::max<std::size_t>(call_.map.max_elements(), 1);
@@ -129,15 +117,12 @@ void Execution::start_chunks() {
   }
 }
 
-bool Execution::advance_line() {
-  const bool any = line_->advance(combine_);
-  if (const StraightLine::Mismatch& found = line_->mismatch(); found.channel != kNoChannel) [[unlikely]]
-    fail_mismatch(plan_.channels[found.channel], found.arrival, found.expected);
-  return any;
+void Execution::fail_line() {
+  const StraightLine::Mismatch& found = line_->mismatch();
+  fail_mismatch(plan_.channels[found.channel], found.arrival, found.expected);
 }
 
-bool Execution::advance(const std::atomic<bool>& ended) {
-  if (line_ != nullptr) return !ended.load(std::memory_order_relaxed) && advance_line();
+bool Execution::advance_chunks(const std::atomic<bool>& ended) {
   bool any = false;
   ended_ = &ended;
   if (plan_.direct && failure_.ok()) failure_ = direct_.drain();

@@ -43,12 +43,21 @@ class Execution {
   void bind(const Call& call, BoundCall& bound) const;
   // Begins a call like the bound one, which stays until the call is done. The previous one must be done or
   // abandoned.
-  void start(BoundCall& bound, const Occasion& occasion);
+  void start(BoundCall& bound, const Occasion& occasion) {
+    if (!failure_.ok()) failure_ = Status();
+    call_.stamp = occasion.stamp;
+    scratch_ = bound.scratch_bytes > 0 ? workspace_->scratch(bound.scratch_bytes) : nullptr;
+    line_ = bound.line.bound() ? &bound.line : nullptr;
+    if (line_ == nullptr) return start_chunks(bound, occasion);
+    line_->start(occasion.input, occasion.output, scratch_, occasion.stamp);
+  }
   // Both, for a call that is made once.
   void start(const Call& call);
   // Runs every step that can run; true if any did. Never blocks. Between steps and pieces it looks at
   // `ended`, which any thread may set, and then runs nothing more.
-  bool advance(const std::atomic<bool>& ended);
+  bool advance(const std::atomic<bool>& ended) {
+    return line_ != nullptr ? advance_line(ended) : advance_chunks(ended);
+  }
   bool done() const noexcept {
     return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
   }
@@ -65,8 +74,16 @@ class Execution {
     std::uint32_t position = 0, chunk = 0;
   };
 
-  void start_chunks();
-  bool advance_line();
+  void start_chunks(const BoundCall& bound, const Occasion& occasion);
+  bool advance_chunks(const std::atomic<bool>& ended);
+  bool advance_line(const std::atomic<bool>& ended) {
+    if (ended.load(std::memory_order_relaxed)) return false;
+    const bool any = line_->advance(combine_);
+    if (line_->mismatch().channel != kNoChannel) [[unlikely]]
+      fail_line();
+    return any;
+  }
+  void fail_line();
   bool try_step(std::uint32_t step);
   bool dependencies_met(std::uint32_t step, std::uint32_t chunk) const;
   bool on_turn(std::uint32_t step, std::uint32_t chunk) const;

@@ -37,13 +37,23 @@ class StraightLine {
   // Works the call out; its addresses, stamp and number do not matter. Where it needs more than one chunk or
   // cell, or moves bytes directly, bound() is false afterwards.
   void bind(const Plan& plan, const Call& call, const Bindings& bindings);
-  void unbind() noexcept { steps_.clear(); }
   bool bound() const noexcept { return !steps_.empty(); }
 
-  void start(const std::byte* input, std::byte* output, std::byte* scratch, std::uint32_t stamp) noexcept;
+  void start(const std::byte* input, std::byte* output, std::byte* scratch, std::uint32_t stamp) noexcept {
+    // As numbers: in a group of messages the offsets are addresses, and the bases are null.
+    const std::uintptr_t bases[] = {reinterpret_cast<std::uintptr_t>(input),
+                                    reinterpret_cast<std::uintptr_t>(output),
+                                    reinterpret_cast<std::uintptr_t>(scratch)};
+    for (const Local& local : locals_)
+      *local.operand = reinterpret_cast<std::byte*>(bases[static_cast<int>(local.place)] + local.offset);
+    ++run_;
+    stamp_ = stamp;
+    next_ = steps_.data();
+    mismatch_.channel = kNoChannel;
+  }
   // Runs every step that can run; true if any did.
   bool advance(CombineFunction combine) noexcept;
-  bool done() const noexcept { return next_ == step_count_; }
+  bool done() const noexcept { return next_ == end_; }
   const Mismatch& mismatch() const noexcept { return mismatch_; }
   // A channel for which `gone` and whose message or slot some step lacks that has all else; kNoChannel if
   // there is none.
@@ -61,15 +71,16 @@ class StraightLine {
   struct Step {
     const Message *received, *sent, *end;  // where these messages begin
     const CombineCall* calls;
-    std::uint32_t after;  // runnable for certain when all steps before this one are done
-    std::uint32_t bytes, stamp;
-    std::uint16_t call_count, dep_count;
-    std::uint32_t deps;  // the first
-    bool copies, done;
+    const Step* after;       // runnable for certain once all steps before this one are done
+    std::uint32_t done = 0;  // in this run
+    std::uint32_t bytes = 0, stamp = 0;
+    std::uint32_t deps = 0;  // the first
+    std::uint16_t call_count = 0, dep_count = 0;
+    bool copies = false;
   };
-  // An operand in memory: its place in operands_, and where it lies.
+  // An operand in memory, and where it lies.
   struct Local {
-    std::uint32_t operand;
+    std::byte** operand;
     Place place;
     std::size_t offset;
   };
@@ -78,7 +89,7 @@ class StraightLine {
   void set_pointers(const Plan& plan);
   bool runnable(const Step& step) const noexcept;
   bool acquire(const Step& step, std::uint32_t stamp) noexcept;
-  static void place(const Step& step, const Message& message, std::byte* cell) noexcept;
+  static void place_rest(const Step& step, const Message& message, std::byte* cell) noexcept;
   static void transfer(const Step& step, CombineFunction combine) noexcept;
 
   std::vector<Step> steps_;
@@ -90,9 +101,8 @@ class StraightLine {
   std::vector<Local> locals_;
   std::vector<std::uint32_t> last_on_;  // by channel, while binding
 
-  std::uint32_t stamp_ = 0;
-  std::uint32_t step_count_ = 0;
-  std::uint32_t next_ = 0;  // the first step that is not done
+  std::uint32_t stamp_ = 0, run_ = 0;
+  Step *next_ = nullptr, *end_ = nullptr;  // the first step that is not done; behind the last one
   Mismatch mismatch_;
 };
 

@@ -50,8 +50,6 @@ bool StraightLine::Binder::add(std::uint32_t index) {
   for (const std::uint32_t dep : plan_.schedule.dependencies(from)) line_.deps_.push_back(dep);
   if (!add_messages(step.bytes, index)) return false;
   step.dep_count = static_cast<std::uint16_t>(line_.deps_.size() - step.deps);
-  for (std::size_t d = step.deps; d < line_.deps_.size(); ++d)
-    step.after = std::max(step.after, line_.deps_[d] + 1);
   add_calls(step, index);
   line_.steps_.push_back(step);
   return true;
@@ -101,8 +99,7 @@ void StraightLine::Binder::add_call(std::uint32_t index, std::uint32_t block, st
   for (std::uint32_t k = 0; k < std::uint32_t{from.sources} + from.destinations; ++k) {
     const Operand& operand = plan_.schedule.operands[from.operands + k];
     if (operand.place != Place::kPeer)
-      line_.locals_.push_back(
-          {static_cast<std::uint32_t>(line_.operands_.size()), operand.place, offset(operand, block)});
+      line_.locals_.push_back({nullptr, operand.place, offset(operand, block)});
     if (call_.premultiply && k < from.sources && operand.place == Place::kInput)
       combine.premultiplied = static_cast<int>(k);
     line_.operands_.push_back(nullptr);
@@ -141,7 +138,8 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   Binder binder(*this, plan, call, bindings);
   for (std::uint32_t s = 0; s < plan.schedule.steps.size(); ++s)
     if (!binder.add(s)) return steps_.clear();
-  step_count_ = static_cast<std::uint32_t>(steps_.size());
+  end_ = steps_.data() + steps_.size();
+  run_ = 0;
   set_pointers(plan);
 }
 
@@ -149,10 +147,14 @@ void StraightLine::set_pointers(const Plan& plan) {
   std::byte** at = operands_.data();
   CombineCall* call = calls_.data();
   Message* message = messages_.data();
-  for (std::uint32_t s = 0; s < step_count_; ++s) {
+  Local* local = locals_.data();
+  for (std::uint32_t s = 0; s < steps_.size(); ++s) {
     Step& step = steps_[s];
     const auto& from = plan.schedule.steps[s];
     const std::uint32_t width = std::uint32_t{from.sources} + from.destinations;
+    step.after = steps_.data();
+    for (std::uint32_t d = step.deps; d < step.deps + step.dep_count; ++d)
+      step.after = std::max<const Step*>(step.after, steps_.data() + deps_[d] + 1);
     step.received = step.sent = message;
     for (std::uint32_t k = 0; k < width; ++k) {
       if (plan.channel_of[from.operands + k] == kNoChannel) continue;
@@ -164,6 +166,8 @@ void StraightLine::set_pointers(const Plan& plan) {
     for (std::uint32_t c = 0; c < step.call_count; ++c, ++call, at += width) {
       call->sources = {at, from.sources};
       call->destinations = {at + from.sources, from.destinations};
+      for (std::uint32_t k = 0; k < width; ++k)
+        if (plan.channel_of[from.operands + k] == kNoChannel) local++->operand = at + k;
     }
     if (step.call_count == 0) at += width;
   }
