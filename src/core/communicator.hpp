@@ -103,6 +103,14 @@ class Communicator {
   // Moving one operation on. begin() first, then advance() until operation.done; its result then tells. While
   // one is begun and not done no other may begin.
   void begin(Operation& operation);
+  // advance() for what is small and whose peers were faster: true if it is done.
+  bool finish(Operation& operation) {
+    if (shared_.load(std::memory_order_acquire) || operation.done ||
+        !operation.execution->finish_line(failed_) || (connections_ && !connections_->idle()))
+      return false;
+    end(operation, Status());
+    return true;
+  }
   // True if anything happened.
   bool advance(Operation& operation);
 

@@ -139,6 +139,11 @@ Status Group::run(Communicator& communicator, const Request& request) {
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
   communicator.begin(operation);
+  if (!communicator.finish(operation)) wait(communicator, operation);
+  return operation.result;
+}
+
+void Group::wait(Communicator& communicator, Operation& operation) {
   Waiter waiter(communicator.crowded());
   while (!operation.done) {
     if (communicator.advance(operation))
@@ -146,7 +151,6 @@ Status Group::run(Communicator& communicator, const Request& request) {
     else
       waiter.idle();
   }
-  return operation.result;
 }
 
 Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {

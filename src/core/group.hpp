@@ -70,6 +70,7 @@ class Group {
     Status result;
   };
 
+  static void wait(Communicator& communicator, Operation& operation);
   bool close() noexcept;
   Status run(std::vector<Entry> entries);
   Status run_together(std::vector<Joint> joints);

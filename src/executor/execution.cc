@@ -84,7 +84,7 @@ void Execution::start(const Call& call) {
   start(own_, {call.input, call.output, call.stamp, call.number});
 }
 
-void Execution::start_chunks(const BoundCall& bound, const Occasion& occasion) {
+void Execution::start_chunks(const BoundCall& bound, Occasion occasion) {
   call_ = bound.call;
   call_.input = occasion.input;
   call_.output = occasion.output;

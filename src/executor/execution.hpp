@@ -43,7 +43,7 @@ class Execution {
   void bind(const Call& call, BoundCall& bound) const;
   // Begins a call like the bound one, which stays until the call is done. The previous one must be done or
   // abandoned.
-  void start(BoundCall& bound, const Occasion& occasion) {
+  void start(BoundCall& bound, Occasion occasion) {
     if (!failure_.ok()) failure_ = Status();
     call_.stamp = occasion.stamp;
     scratch_ = bound.scratch_bytes > 0 ? workspace_->scratch(bound.scratch_bytes) : nullptr;
@@ -61,6 +61,12 @@ class Execution {
   bool done() const noexcept {
     return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
   }
+  // Advances once, where the call is a straight line; true if it is done and all is well.
+  bool finish_line(const std::atomic<bool>& ended) noexcept {
+    if (line_ == nullptr) return false;
+    advance_line(ended);
+    return line_->done();
+  }
   // Why the call cannot be finished; ok while it can.
   const Status& failure() const noexcept { return failure_; }
   const Plan& plan() const noexcept { return plan_; }
@@ -74,7 +80,7 @@ class Execution {
     std::uint32_t position = 0, chunk = 0;
   };
 
-  void start_chunks(const BoundCall& bound, const Occasion& occasion);
+  void start_chunks(const BoundCall& bound, Occasion occasion);
   bool advance_chunks(const std::atomic<bool>& ended);
   bool advance_line(const std::atomic<bool>& ended) {
     if (ended.load(std::memory_order_relaxed)) return false;

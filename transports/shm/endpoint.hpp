@@ -43,6 +43,7 @@ class ShmEndpoint final : public Endpoint {
     Sender<Cells> out;
     Receiver<Cells> in;
   };
+  Arrival refuse(std::uint32_t bytes) noexcept;
   template <class Move>
   void visit(Completion& done, Move move) noexcept;
 
