@@ -108,7 +108,7 @@ class Communicator {
     if (shared_.load(std::memory_order_acquire) || operation.done ||
         !operation.execution->finish_line(failed_) || (connections_ && !connections_->idle()))
       return false;
-    end(operation, Status());
+    end(operation, operation.result);
     return true;
   }
   // True if anything happened.
