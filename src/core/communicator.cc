@@ -70,12 +70,9 @@ void Communicator::set_finalizing() noexcept {
   state_.compare_exchange_strong(ready, State::kFinalizing);
 }
 
-void Communicator::begin(Operation& operation) try {
-  operation.begun = true;
-  operation.done = false;
+void Communicator::begin_anew(Operation& operation) try {
   operation.execution = nullptr;
-  if (!operation.result.ok()) operation.result = Status();
-  if (failed_.load(std::memory_order_acquire)) operation.result = failure();
+  operation.result = failure();
   if (operation.result.ok() && operation.kind != Operation::Kind::kOneSided) {
     const bool collective = operation.kind == Operation::Kind::kCollective;
     if (collective) complete_tables(operation);

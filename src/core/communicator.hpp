@@ -102,7 +102,17 @@ class Communicator {
 
   // Moving one operation on. begin() first, then advance() until operation.done; its result then tells. While
   // one is begun and not done no other may begin.
-  void begin(Operation& operation);
+  void begin(Operation& operation) {
+    operation.begun = true;
+    operation.done = false;
+    if (!failed_.load(std::memory_order_acquire) && plans_->start_known(operation, collectives_ + 1))
+        [[likely]] {
+      ++collectives_;
+      if (!operation.result.ok()) operation.result = Status();
+      return;
+    }
+    begin_anew(operation);
+  }
   // advance() for what is small and whose peers were faster: true if it is done.
   bool finish(Operation& operation) {
     if (shared_.load(std::memory_order_acquire) || operation.done ||
@@ -181,6 +191,7 @@ class Communicator {
   bool advance_alone(Operation& operation);
   Result<bool> advance_one_sided(Operation& operation, bool& any);
   void hand_over_leftovers();
+  void begin_anew(Operation& operation);
 
   CommunicatorOptions options_;
   std::uint64_t generation_ = process_generation();

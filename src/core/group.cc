@@ -125,11 +125,6 @@ void Group::drop(const Communicator& communicator) {
   undo_all(std::move(dropped));
 }
 
-bool Group::may_run(const Communicator& communicator) noexcept {
-  return open_groups().load(std::memory_order_relaxed) == 0 && communicator.blocking() &&
-         communicator.pending.load(std::memory_order_acquire) == 0;
-}
-
 Status Group::run(Communicator& communicator, const Request& request) {
   if (!communicator.knows(request)) {
     HANSA_RETURN_IF_ERROR(communicator.check(request));

@@ -14,6 +14,8 @@
 
 namespace hansa {
 
+std::atomic<int>& open_groups();  // of the factory
+
 class Group {
  public:
   Group() = default;
@@ -43,7 +45,10 @@ class Group {
   Status submit(Lease communicator, StreamLease stream, const Request& request);
   // Whether a call without a stream need not be submitted but may run at once: no group is open, and nothing
   // of the communicator is with the progress thread.
-  static bool may_run(const Communicator& communicator) noexcept;
+  static bool may_run(const Communicator& communicator) noexcept {
+    return open_groups().load(std::memory_order_relaxed) == 0 && communicator.blocking() &&
+           communicator.pending.load(std::memory_order_acquire) == 0;
+  }
   static Status run(Communicator& communicator, const Request& request);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
   // All of one kind, and all or none.

@@ -194,7 +194,7 @@ void PlanCache::note_buffers(const Request& request, Known& known) const {
   }
 }
 
-Status PlanCache::start_anew(Operation& operation, std::uint32_t number) {
+Status PlanCache::start(Operation& operation, std::uint32_t number) {
   if (operation.kind == Operation::Kind::kPointToPoint) return start_messages(operation);
   const Request& request = operation.request;
   const bool varies = request.receive_counts != nullptr || request.op == ReduceOp::kPreMulSum;

@@ -33,13 +33,13 @@ class PlanCache {
 
   // Finds or makes the execution for the operation and starts it. `number` counts the communicator's
   // collectives; it is part of what all ranks must agree on.
-  Status start(Operation& operation, std::uint32_t number) {
-    if (Known* known = operation.kind == Operation::Kind::kCollective ? find(operation.request) : nullptr)
-        [[likely]] {
-      run(operation, *known, number);
-      return {};
-    }
-    return start_anew(operation, number);
+  Status start(Operation& operation, std::uint32_t number);
+  // The same for a collective that was made before; false where it was not.
+  bool start_known(Operation& operation, std::uint32_t number) {
+    Known* const known = operation.kind == Operation::Kind::kCollective ? find(operation.request) : nullptr;
+    if (known == nullptr) return false;
+    run(operation, *known, number);
+    return true;
   }
   // Whether a call like this one was made before, so that only its buffers can be wrong, and they are right.
   bool knows(const Request& request) {
@@ -89,7 +89,6 @@ class PlanCache {
   void run(Operation& operation, Known& known, std::uint32_t number);
   Status bind(const Request& request, Known& known);
   void note_buffers(const Request& request, Known& known) const;
-  Status start_anew(Operation& operation, std::uint32_t number);
   Result<Execution*> message_plan(const std::vector<PointToPoint>& messages);
   Status start_messages(Operation& operation);
   Status check_own_messages(const std::vector<PointToPoint>& messages) const;

@@ -5,8 +5,9 @@
 namespace hansa {
 
 bool StraightLine::runnable(const Step& step) const noexcept {
+  if (step.after <= next_) return true;
   for (std::uint32_t d = step.deps; d < step.deps + step.dep_count; ++d)
-    if (steps_[deps_[d]].done != run_) return false;
+    if (const Step& dep = steps_[deps_[d]]; &dep >= next_ && dep.done != run_) return false;
   return true;
 }
 
@@ -42,42 +43,49 @@ inline bool StraightLine::acquire(const Step& step, std::uint32_t stamp) noexcep
 inline void StraightLine::transfer(const Step& step, CombineFunction combine) noexcept {
   const CombineCall* call = step.calls;
   if (step.copies) {
-    const std::byte* const source = call->sources[0];
-    std::byte* const* const end = call->destinations.data() + call->destinations.size();
-    for (std::byte* const* to = call->destinations.data(); to != end; ++to)
-      if (*to != source) std::memcpy(*to, source, step.bytes);
+    std::byte* const* const operands = call->destinations.data();  // behind the one source
+    const std::byte* const source = operands[-1];
+    std::size_t k = 0;
+    do {
+      if (operands[k] != source) std::memcpy(operands[k], source, step.bytes);
+    } while (++k != call->destinations.size());
     return;
   }
-  for (const CombineCall* const end = call + step.call_count; call != end; ++call) combine(*call);
+  for (std::uint32_t c = step.call_count; c > 0; --c) combine(*call++);
+}
+
+inline bool StraightLine::run(const Step& step, CombineFunction combine) noexcept {
+  const std::uint32_t stamp = stamp_ ^ step.stamp;
+  if (!acquire(step, stamp)) return false;
+  transfer(step, combine);
+  for (const Message* message = step.received; message != step.sent; ++message)
+    message->endpoint->release(message->lane);
+  for (const Message* message = step.sent; message != step.end; ++message)
+    message->endpoint->commit(message->lane, step.bytes, stamp);
+  return true;
 }
 
 // Once through the list does: a step lets only later ones run.
 bool StraightLine::advance(CombineFunction combine) noexcept {
-  bool any = false;
-  for (Step* step = next_; step != end_; ++step) {
-    if (step->done != run_) {
-      const std::uint32_t stamp = stamp_ ^ step->stamp;
-      if ((step->after > next_ && !runnable(*step)) || !acquire(*step, stamp)) continue;
-      transfer(*step, combine);
-      for (const Message* message = step->received; message != step->sent; ++message)
-        message->endpoint->release(message->lane);
-      for (const Message* message = step->sent; message != step->end; ++message)
-        message->endpoint->commit(message->lane, step->bytes, stamp);
-      step->done = run_;
-      any = true;
-    }
-    if (step == next_) next_ = step + 1;
+  Step* next = next_;
+  while (next != end_ && (next->done == run_ || run(*next, combine))) ++next;
+  bool any = next != next_;
+  next_ = next;
+  for (Step* step = next; step != end_; ++step) {
+    if (step->done == run_ || !runnable(*step) || !run(*step, combine)) continue;
+    step->done = run_;
+    any = true;
   }
   return any;
 }
 
 std::uint32_t StraightLine::waits_for(const std::function<bool(std::uint32_t)>& gone) const {
-  for (const Step& step : steps_) {
-    if (step.done == run_ || !runnable(step)) continue;
-    for (const Message* message = step.received; message != step.end; ++message) {
+  for (const Step* step = next_; step != end_; ++step) {
+    if (step->done == run_ || !runnable(*step)) continue;
+    for (const Message* message = step->received; message != step->end; ++message) {
       if (!gone(message->channel)) continue;
-      const bool there = message < step.sent ? message->endpoint->peek(message->lane, 0).data != nullptr
-                                             : message->endpoint->reserve(message->lane, 0) != nullptr;
+      const bool there = message < step->sent ? message->endpoint->peek(message->lane, 0).data != nullptr
+                                              : message->endpoint->reserve(message->lane, 0) != nullptr;
       if (!there) return message->channel;
     }
   }

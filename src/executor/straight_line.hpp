@@ -72,7 +72,7 @@ class StraightLine {
     const Message *received, *sent, *end;  // where these messages begin
     const CombineCall* calls;
     const Step* after;       // runnable for certain once all steps before this one are done
-    std::uint32_t done = 0;  // in this run
+    std::uint32_t done = 0;  // in this run, though a step before it was not
     std::uint32_t bytes = 0, stamp = 0;
     std::uint32_t deps = 0;  // the first
     std::uint16_t call_count = 0, dep_count = 0;
@@ -88,6 +88,7 @@ class StraightLine {
 
   void set_pointers(const Plan& plan);
   bool runnable(const Step& step) const noexcept;
+  bool run(const Step& step, CombineFunction combine) noexcept;
   bool acquire(const Step& step, std::uint32_t stamp) noexcept;
   static void place_rest(const Step& step, const Message& message, std::byte* cell) noexcept;
   static void transfer(const Step& step, CombineFunction combine) noexcept;

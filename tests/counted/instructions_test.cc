@@ -19,7 +19,7 @@ __attribute__((noinline)) void counted_over() { asm volatile("nop;nop;nop"); }
 namespace hansa::test {
 namespace {
 
-constexpr int kCalls = 16, kMostOfAllreduce = 780, kMost = 900;
+constexpr int kCalls = 16, kMostOfAllreduce = 700, kMost = 740;
 
 std::uintptr_t program_counter(pid_t pid) {
   user_regs_struct registers{};
