@@ -25,14 +25,20 @@ struct Marker {
   }
 };
 
+Marker& marker() {
+  static Marker* const marker = new Marker;
+  return *marker;
+}
+
 }  // namespace
 
+const std::atomic<std::uint64_t>& process_generation_word() noexcept { return *marker().page; }
+
 std::uint64_t process_generation() noexcept {
-  static Marker* const marker = new Marker;
-  const std::uint64_t generation = marker->page->load(std::memory_order_relaxed);
+  const std::uint64_t generation = marker().page->load(std::memory_order_relaxed);
   if (generation != 0) return generation;
-  std::uint64_t fresh = marker->last.fetch_add(1) + 1, none = 0;
-  return marker->page->compare_exchange_strong(none, fresh) ? fresh : none;
+  std::uint64_t fresh = marker().last.fetch_add(1) + 1, none = 0;
+  return marker().page->compare_exchange_strong(none, fresh) ? fresh : none;
 }
 
 }  // namespace hansa

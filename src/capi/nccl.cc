@@ -106,10 +106,10 @@ TWIN(AllReduce);
 ncclResult_t pncclReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                          ncclRedOp_t op, int root, ncclComm_t comm, cudaStream_t stream) {
   return submit({.collective = Collective::kReduce,
+                 .root = root,
                  .input = sendbuff,
                  .output = recvbuff,
-                 .count = count,
-                 .root = root},
+                 .count = count},
                 datatype, op, comm, stream);
 }
 TWIN(Reduce);
@@ -117,10 +117,10 @@ TWIN(Reduce);
 ncclResult_t pncclBroadcast(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                             int root, ncclComm_t comm, cudaStream_t stream) {
   return submit({.collective = Collective::kBroadcast,
+                 .root = root,
                  .input = sendbuff,
                  .output = recvbuff,
-                 .count = count,
-                 .root = root},
+                 .count = count},
                 datatype, ncclSum, comm, stream);
 }
 TWIN(Broadcast);
@@ -158,10 +158,10 @@ TWIN(AlltoAll);
 ncclResult_t pncclGather(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                          int root, ncclComm_t comm, cudaStream_t stream) {
   return submit({.collective = Collective::kGather,
+                 .root = root,
                  .input = sendbuff,
                  .output = recvbuff,
-                 .count = count,
-                 .root = root},
+                 .count = count},
                 datatype, ncclSum, comm, stream);
 }
 TWIN(Gather);
@@ -169,10 +169,10 @@ TWIN(Gather);
 ncclResult_t pncclScatter(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                           int root, ncclComm_t comm, cudaStream_t stream) {
   return submit({.collective = Collective::kScatter,
+                 .root = root,
                  .input = sendbuff,
                  .output = recvbuff,
-                 .count = count,
-                 .root = root},
+                 .count = count},
                 datatype, ncclSum, comm, stream);
 }
 TWIN(Scatter);

@@ -21,7 +21,8 @@ constexpr std::chrono::milliseconds kDumpAtFailure{500}, kDumpAtEnd{2000};
 
 }  // namespace
 
-Communicator::Communicator(const CommunicatorOptions& options) : options_(options) {}
+Communicator::Communicator(const CommunicatorOptions& options)
+    : options_(options), limit_(config().timeout), late_report_(config().late_report) {}
 
 Communicator::~Communicator() {
   if (shared_.load(std::memory_order_acquire)) progress().forget(*this);
@@ -86,21 +87,19 @@ void Communicator::set_finalizing() noexcept {
   log_state();
 }
 
-void Communicator::begin(Operation& operation) try {
+void Communicator::begin_anew(Operation& operation, std::uint64_t started) try {
   control::LogbookSection* const section = log();
-  const std::uint64_t started = section != nullptr ? ticks() : 0;
-  operation.begun = true;
   operation.execution = nullptr;
   operation.result = failure();
   if (operation.result.ok()) {
     operation.result = start(operation);
-    if (section != nullptr) section->begin(log_entry(operation, options_.ranks), started);
+    if (section != nullptr)
+      section->begin(operation.entry ? *operation.entry : log_entry(operation, options_.ranks), started);
     if (!operation.result.ok())
       raise(operation.result);  // the others would wait for a rank that does not come
   }
   operation.done = !operation.result.ok() || is_empty(operation);
   if (operation.done && section != nullptr) section->end(!operation.result.ok());
-  begin_waiting(operation);
 } catch (const std::bad_alloc&) {
   operation.result = Status(Code::kSystem, "out of memory");
   operation.done = true;
@@ -108,7 +107,7 @@ void Communicator::begin(Operation& operation) try {
 }
 
 Status Communicator::start(Operation& operation) {
-  operation.stamp = 0;
+  operation.entry = nullptr;
   operation.bytes = 0;
   operation.algorithm = nullptr;
   switch (operation.kind) {
@@ -127,7 +126,6 @@ Status Communicator::start(Operation& operation) {
 }
 
 void Communicator::end(Operation& operation, const Status& result) {
-  operation.result = result;
   operation.done = true;
   if (control::LogbookSection* const section = log()) {
     section->end(!result.ok());
@@ -135,6 +133,7 @@ void Communicator::end(Operation& operation, const Status& result) {
       late_is_over();
   }
   if (result.ok()) return;
+  operation.result = result;
   raise(result);
   failure_dump().await(kDumpAtFailure);
   // The caller may free its buffers now; no peer may reach them any more.

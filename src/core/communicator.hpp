@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/process.hpp"
+#include "base/ticks.hpp"
 #include "control/logbook.hpp"
 #include "core/connections.hpp"
 #include "core/handle_table.hpp"
@@ -78,7 +79,7 @@ class Communicator {
   int device() const noexcept { return options_.device; }
   bool blocking() const noexcept { return options_.blocking; }
   // Made before a fork(), and this is the child.
-  bool forked() const noexcept { return generation_ != process_generation(); }
+  bool forked() const noexcept { return generation_ != generation_now_.load(std::memory_order_relaxed); }
   // More ranks than cores on this host.
   bool crowded() const noexcept { return crowded_; }
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
@@ -103,15 +104,41 @@ class Communicator {
   // Of what belongs to one operation: whether this rank's messages to itself pair.
   Status check(const std::vector<PointToPoint>& messages) const;
 
+  // Whether check() has found such a call right before, for the thread that may begin operations.
+  bool knows(const Request& request) { return plans_->knows(request); }
+
   // Moving one operation on. begin() first, then advance() until operation.done; its result then tells. While
   // one is begun and not done no other may begin.
-  void begin(Operation& operation);
+  void begin(Operation& operation) {
+    control::LogbookSection* const section = log();
+    const std::uint64_t started = section != nullptr ? ticks() : 0;
+    operation.begun = true;
+    operation.done = false;
+    operation.number = collectives_ + 1;
+    patience_.begin(late_report_,
+                    operation.limit >= 0 ? operation.limit : limit_.load(std::memory_order_relaxed));
+    if (!failed_.load(std::memory_order_acquire) && plans_->start_known(operation)) [[likely]] {
+      ++collectives_;
+      if (section != nullptr) section->begin(*operation.entry, started);
+      if (!operation.result.ok()) operation.result = Status();
+      return;
+    }
+    begin_anew(operation, started);
+  }
+  // advance() for what is small and whose peers were faster: true if it is done.
+  bool finish(Operation& operation) {
+    if (shared_.load(std::memory_order_acquire) || operation.done ||
+        !operation.execution->finish_line(failed_) || (connections_ && !connections_->idle()))
+      return false;
+    end(operation, operation.result);
+    return true;
+  }
   // True if anything happened.
   bool advance(Operation& operation);
 
   // Seconds that an operation which begins from now on may take; 0: forever; negative: as HANSA_TIMEOUT says.
   // Any thread.
-  void set_limit(double seconds) noexcept { limit_.store(seconds, std::memory_order_relaxed); }
+  void set_limit(double seconds) noexcept;
 
   // Waits until nothing is left of what calls left behind, or nothing can be done about it any more.
   void flush();
@@ -186,7 +213,6 @@ class Communicator {
   Status look_for_left(const Operation& operation);
   bool advance_alone(Operation& operation);
   // lateness.cc: what is due when an operation takes long.
-  void begin_waiting(const Operation& operation);
   Status lose_patience(const Operation& operation, Patience::Due due);
   Status timed_out(const Operation& operation);
   Status asked_about(const Operation& operation, const Status& mismatch) const;
@@ -198,9 +224,11 @@ class Communicator {
   void say_who_is_late();
   Result<bool> advance_one_sided(Operation& operation, bool& any);
   void hand_over_leftovers();
+  void begin_anew(Operation& operation, std::uint64_t started);
 
   CommunicatorOptions options_;
   std::uint64_t generation_ = process_generation();
+  const std::atomic<std::uint64_t>& generation_now_ = process_generation_word();
   bool crowded_ = false;
   std::atomic<State> state_{State::kConnecting};
   std::atomic<bool> failed_{false}, cancelled_{false}, given_up_{false};
@@ -234,7 +262,8 @@ class Communicator {
   std::mutex turn_;
   std::atomic<bool> shared_{false};
   std::uint32_t collectives_ = 0, message_groups_ = 0, one_sided_groups_ = 0;  // begun so far
-  std::atomic<double> limit_{-1};
+  std::atomic<double> limit_{0};
+  double late_report_ = 0;
   Patience patience_;                   // with the operation that runs
   std::atomic<bool> late_told_{false};  // the logbook says that somebody is late
   std::atomic<bool> unsaid_{false};     // and this rank is still to say so

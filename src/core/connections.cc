@@ -99,6 +99,8 @@ Result<Connections> Connections::open(Session& session, const TransportOptions& 
     HANSA_ASSIGN_OR_RETURN(const bool complete, all.try_row(session, row, options, forced));
     if (complete) break;
   }
+  for (const auto& transport : all.transports_)
+    if (transport) all.used_.push_back(transport.get());
   return all;
 }
 
@@ -186,20 +188,13 @@ Result<bool> Connections::keep_what_works(Session& session, std::size_t row) {
 
 bool Connections::poll() noexcept {
   bool any = false;
-  for (const auto& transport : transports_)
-    if (transport) any = transport->poll() || any;
+  for (Transport* transport : used_) any = transport->poll() || any;
   return any;
 }
 
-bool Connections::idle() const noexcept {
-  return std::all_of(transports_.begin(), transports_.end(),
-                     [](const auto& transport) { return !transport || transport->idle(); });
-}
-
 Status Connections::status() const {
-  for (const auto& transport : transports_)
-    if (transport)
-      if (Status status = transport->status(); !status.ok()) return status;
+  for (const Transport* transport : used_)
+    if (Status status = transport->status(); !status.ok()) return status;
   return {};
 }
 

@@ -27,7 +27,11 @@ class Connections {
   // Moves all transports on; true if anything happened.
   bool poll() noexcept;
   // Whether nothing waits for a poll().
-  bool idle() const noexcept;
+  bool idle() const noexcept {
+    for (const Transport* transport : used_)
+      if (!transport->idle()) return false;
+    return true;
+  }
   // The first failure of a transport.
   Status status() const;
   // "shm to 3 ranks, libfabric to 4": for the one INFO line.
@@ -47,6 +51,7 @@ class Connections {
   Result<bool> keep_what_works(Session& session, std::size_t row);
 
   std::vector<std::unique_ptr<Transport>> transports_;  // by row of the table; null where not in use
+  std::vector<Transport*> used_;                        // those that are not null
   std::vector<std::size_t> row_of_;                     // by rank: of the transport in use, or kNone
   std::vector<std::string> refusals_;                   // by rank: why rows were passed over
   std::vector<std::unique_ptr<Endpoint>> owned_;

@@ -67,6 +67,11 @@ Group& group() {
   return group;
 }
 
+std::atomic<int>& open_groups() {
+  static std::atomic<int> threads{0};
+  return threads;
+}
+
 std::string& last_error() {
   thread_local std::string text;
   return text;

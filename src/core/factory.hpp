@@ -3,6 +3,7 @@
 // at first use and never destroyed, so that threads which still run at exit find it whole.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "control/logbook.hpp"
@@ -29,6 +30,8 @@ int next_operator();
 
 // The calling thread's.
 Group& group();
+// How many threads of the process have a group open: where there is none, no thread need look for its own.
+std::atomic<int>& open_groups();
 std::string& last_error();
 std::string& last_setting();  // of ncclParamGetStr and its kin
 

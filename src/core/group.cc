@@ -60,16 +60,46 @@ HostStream& line_of(std::deque<std::pair<Communicator*, HostStream>>& waited, Co
 // Forgets it, however the group ends.
 class LimitOfOneGroup {
  public:
-  explicit LimitOfOneGroup(double& limit) : limit_(limit) {}
-  ~LimitOfOneGroup() { limit_ = -1; }
+  explicit LimitOfOneGroup(Group& group) : group_(group) {}
+  ~LimitOfOneGroup() { group_.forget_limit(); }
   LimitOfOneGroup(const LimitOfOneGroup&) = delete;
   LimitOfOneGroup& operator=(const LimitOfOneGroup&) = delete;
 
  private:
-  double& limit_;
+  Group& group_;
 };
 
 }  // namespace
+
+Group::~Group() {
+  if (open()) open_groups().fetch_sub(1, std::memory_order_relaxed);
+  if (limited_) open_groups().fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Group::start() noexcept {
+  if (depth_++ == 0) open_groups().fetch_add(1, std::memory_order_relaxed);
+}
+
+// True if that was the outermost one.
+bool Group::close() noexcept {
+  if (--depth_ > 0) return false;
+  open_groups().fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+// Who has set one keeps others from running calls past their groups, as an open group does.
+void Group::set_limit(double seconds) noexcept {
+  if (!limited_) open_groups().fetch_add(1, std::memory_order_relaxed);
+  limited_ = true;
+  limit_ = seconds;
+}
+
+void Group::forget_limit() noexcept {
+  if (open() || !limited_) return;
+  open_groups().fetch_sub(1, std::memory_order_relaxed);
+  limited_ = false;
+  limit_ = -1;
+}
 
 void Group::fail(const Status& status) {
   if (open() && failure_.ok()) failure_ = status;
@@ -107,12 +137,20 @@ void Group::drop(const Communicator& communicator) {
   undo_all(std::move(dropped));
 }
 
-Status Group::run_now(Communicator& communicator, const Request& request) {
+Status Group::run(Communicator& communicator, const Request& request, double limit) {
+  if (!communicator.knows(request)) {
+    HANSA_RETURN_IF_ERROR(communicator.check(request));
+  }
   Operation& operation = communicator.own_operation();
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
-  operation.limit = limit_;
+  operation.limit = limit;
   communicator.begin(operation);
+  if (!communicator.finish(operation)) wait(communicator, operation);
+  return operation.result;
+}
+
+void Group::wait(Communicator& communicator, Operation& operation) {
   Waiter waiter(communicator.crowded());
   while (!operation.done) {
     if (communicator.advance(operation))
@@ -120,16 +158,17 @@ Status Group::run_now(Communicator& communicator, const Request& request) {
     else
       waiter.idle();
   }
-  return operation.result;
 }
 
 Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {
+  if (!open() && !stream && communicator->blocking() &&
+      communicator->pending.load(std::memory_order_acquire) == 0)
+    return run(*communicator, request, limit_);
   HANSA_RETURN_IF_ERROR(communicator->check(request));
   // NCCL's rule: with nothing to move nobody waits. It counts all the same, so it keeps its place.
   const bool empty = request.empty(communicator->ranks());
-  const bool simple = !open() && (empty || (!stream && communicator->blocking()));
-  if (simple && communicator->pending.load(std::memory_order_acquire) == 0)
-    return run_now(*communicator, request);
+  if (!open() && empty && communicator->pending.load(std::memory_order_acquire) == 0)
+    return run(*communicator, request, limit_);
   auto operation = std::make_unique<Operation>();
   operation->request = request;
   operation->own_tables(communicator->ranks());
@@ -320,8 +359,8 @@ void Group::undo(Joint& joint) {
 }
 
 void Group::abandon() {
-  if (!open() || --depth_ > 0) return;
-  limit_ = -1;
+  if (!open() || !close()) return;
+  forget_limit();
   entries_.clear();
   failure_ = Status();
   undo_all(std::exchange(joints_, {}));
@@ -329,8 +368,8 @@ void Group::abandon() {
 
 Status Group::end() {
   if (!open()) return Status(Code::kInvalidUsage, "ncclGroupEnd without ncclGroupStart");
-  if (--depth_ > 0) return {};
-  const LimitOfOneGroup until_the_end(limit_);
+  if (!close()) return {};
+  const LimitOfOneGroup until_the_end(*this);
   std::vector<Entry> entries = std::exchange(entries_, {});
   std::vector<Joint> joints = std::exchange(joints_, {});
   if (Status failure = std::exchange(failure_, Status()); !failure.ok()) {

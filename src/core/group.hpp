@@ -14,13 +14,20 @@
 
 namespace hansa {
 
+std::atomic<int>& open_groups();  // of the factory
+
 class Group {
  public:
+  Group() = default;
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
   using Lease = HandleTable<Communicator>::Lease;
   using StreamLease = HandleTable<HostStream>::Lease;  // empty: the caller waits
 
   bool open() const noexcept { return depth_ > 0; }
-  void start() noexcept { ++depth_; }
+  void start() noexcept;
   // Runs everything if this ends the outermost group. kInvalidUsage without a start.
   Status end();
   // Ends the group without running it, where that is the outermost one.
@@ -32,16 +39,21 @@ class Group {
   bool uses(const Communicator& communicator) const noexcept;
   bool uses(const HostStream& stream) const noexcept;
   // Seconds that the next call, or the group that is open, may take; see Operation::limit.
-  void set_limit(double seconds) noexcept { limit_ = seconds; }
-  // A call is over, whatever became of it.
-  void forget_limit() noexcept {
-    if (!open()) limit_ = -1;
-  }
+  void set_limit(double seconds) noexcept;
+  // A call is over, whatever became of it. Nothing while a group is open.
+  void forget_limit() noexcept;
   // Forgets them.
   void drop(const Communicator& communicator);
 
   // One call: at once if no group is open, else at its end. `communicator` is kept until then.
   Status submit(Lease communicator, StreamLease stream, const Request& request);
+  // Whether a call without a stream need not be submitted but may run at once: no group is open, no call has
+  // a time-out of its own, and nothing of the communicator is with the progress thread.
+  static bool may_run(const Communicator& communicator) noexcept {
+    return open_groups().load(std::memory_order_relaxed) == 0 && communicator.blocking() &&
+           communicator.pending.load(std::memory_order_acquire) == 0;
+  }
+  static Status run(Communicator& communicator, const Request& request, double limit = -1);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
   // All of one kind, and all or none.
   Status submit(Lease communicator, StreamLease stream, std::span<const OneSidedCall> calls);
@@ -67,7 +79,8 @@ class Group {
     Status result;
   };
 
-  Status run_now(Communicator& communicator, const Request& request);
+  static void wait(Communicator& communicator, Operation& operation);
+  bool close() noexcept;
   Status run(std::vector<Entry> entries);
   Status run_together(std::vector<Joint> joints);
   static void undo_all(std::vector<Joint> joints);
@@ -80,6 +93,7 @@ class Group {
 
   int depth_ = 0;
   double limit_ = -1;
+  bool limited_ = false;
   Status failure_;
   std::vector<Entry> entries_;
   std::vector<Joint> joints_;

@@ -74,8 +74,10 @@ class HandleTable {
     // Counted before looking: who takes the object away first empties the place, then waits for the count.
     place->users.fetch_add(1, std::memory_order_seq_cst);
     T* object = place->object.load(std::memory_order_seq_cst);
-    Lease lease(place, object);
-    return object != nullptr ? std::move(lease) : Lease();
+    if (object != nullptr) [[likely]]
+      return Lease(place, object);
+    place->users.fetch_sub(1, std::memory_order_release);
+    return {};
   }
 
   // Ends a handle: later finds fail. The object goes to exactly one caller, who may free it once in_use()
@@ -97,9 +99,9 @@ class HandleTable {
     const auto address = reinterpret_cast<std::uintptr_t>(handle);
     const std::size_t count = segments_.load(std::memory_order_acquire);
     for (std::size_t s = 0; s < count; ++s) {
-      const auto begin = reinterpret_cast<std::uintptr_t>(table_[s].get());
-      if (address < begin || address >= begin + kSegment * sizeof(Place)) continue;
-      return (address - begin) % sizeof(Place) == 0 ? &table_[s][(address - begin) / sizeof(Place)] : nullptr;
+      const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(table_[s].get());
+      if (offset >= kSegment * sizeof(Place)) continue;
+      return offset % sizeof(Place) == 0 ? &table_[s][offset / sizeof(Place)] : nullptr;
     }
     return nullptr;
   }

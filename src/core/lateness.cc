@@ -33,11 +33,8 @@ std::uint32_t milliseconds_since(std::uint64_t at) {
 
 }  // namespace
 
-void Communicator::begin_waiting(const Operation& operation) {
-  double limit = operation.limit;
-  if (limit < 0) limit = limit_.load(std::memory_order_relaxed);
-  if (limit < 0) limit = config().timeout;
-  patience_.begin(config().late_report, limit);
+void Communicator::set_limit(double seconds) noexcept {
+  limit_.store(seconds < 0 ? config().timeout : seconds, std::memory_order_relaxed);
 }
 
 Status Communicator::lose_patience(const Operation& operation, Patience::Due due) {

@@ -23,16 +23,17 @@ enum class Action : std::uint8_t {
 };
 inline constexpr int kActions = 9;
 
+inline constexpr bool kAllowed[kStates][kActions] = {
+    // operate query split shrink grow revoke finalize destroy abort
+    {false, true, false, false, false, false, false, true, true},  // connecting
+    {true, true, true, true, true, true, true, true, true},        // ready
+    {false, true, false, false, false, true, false, true, true},   // finalizing
+    {false, true, true, true, false, true, false, true, true},     // revoked
+    {false, true, true, true, false, true, false, true, true},     // failed
+};
+
 constexpr bool allowed(State state, Action action) {
-  constexpr bool kTable[kStates][kActions] = {
-      // operate query split shrink grow revoke finalize destroy abort
-      {false, true, false, false, false, false, false, true, true},  // connecting
-      {true, true, true, true, true, true, true, true, true},        // ready
-      {false, true, false, false, false, true, false, true, true},   // finalizing
-      {false, true, true, true, false, true, false, true, true},     // revoked
-      {false, true, true, true, false, true, false, true, true},     // failed
-  };
-  return kTable[static_cast<int>(state)][static_cast<int>(action)];
+  return kAllowed[static_cast<int>(state)][static_cast<int>(action)];
 }
 
 }  // namespace hansa

@@ -75,7 +75,6 @@ LogEntry entry_of(const Operation& operation, Rank ranks) {
 LogEntry log_entry(const Operation& operation, Rank ranks) {
   LogEntry entry = entry_of(operation, ranks);
   entry.number = operation.number;
-  entry.stamp = operation.stamp;
   return entry;
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <vector>
 
+#include "control/logbook_layout.hpp"
 #include "core/one_sided.hpp"
 #include "core/request.hpp"
 #include "executor/execution.hpp"
@@ -34,11 +35,11 @@ struct Operation {
   double limit = -1;  // seconds it may take; 0: forever; negative: as its communicator says
   // Known once it has begun:
   bool begun = false;
-  std::uint32_t number = 0;              // of its class on its communicator, from 1
-  std::uint32_t stamp = 0;               // of a collective: its signature
-  std::size_t bytes = 0;                 // of a collective: what the choice of its algorithm goes by
-  const Algorithm* algorithm = nullptr;  // of a collective
-  Execution* execution = nullptr;        // of a collective or messages, once begun
+  std::uint32_t number = 0;                  // of its class on its communicator, from 1
+  std::size_t bytes = 0;                     // of a collective: what the choice of its algorithm goes by
+  const Algorithm* algorithm = nullptr;      // of a collective
+  const control::LogEntry* entry = nullptr;  // of a collective: how the logbook knows it
+  Execution* execution = nullptr;            // of a collective or messages, once begun
   Status result;
   bool done = false;
 

@@ -6,20 +6,22 @@
 #include <numeric>
 
 #include "core/factor.hpp"
+#include "core/log_entry.hpp"
 #include "hansa/plan.hpp"
 #include "tuner/tuner.hpp"
 
 namespace hansa {
 namespace {
 
-// Two fields that differ give different words with all but certainty (FNV-1a, 64 bits folded to 32).
+// Two fields that differ give different words with all but certainty.
 class Signature {
  public:
   Signature& add(std::uint64_t value) {
-    for (int byte = 0; byte < 8; ++byte) hash_ = (hash_ ^ (value >> 8 * byte & 0xff)) * 0x100000001b3u;
+    hash_ = (hash_ ^ value) * 0x9e3779b97f4a7c15u;
+    hash_ ^= hash_ >> 32;
     return *this;
   }
-  std::uint32_t word() const { return static_cast<std::uint32_t>(hash_ ^ hash_ >> 32); }
+  std::uint32_t word() const { return static_cast<std::uint32_t>(hash_); }
 
  private:
   std::uint64_t hash_ = 0xcbf29ce484222325u;
@@ -51,6 +53,19 @@ std::size_t whole_bytes(const Request& request, Rank ranks) {
   }
 }
 
+// What all ranks must agree on but the call's number.
+std::uint32_t signature_of(const Request& request, Rank ranks) {
+  Signature signature;
+  signature.add(static_cast<std::uint64_t>(request.collective)).add(static_cast<std::uint64_t>(request.type));
+  if (reduces(request.collective)) signature.add(static_cast<std::uint64_t>(request.op));
+  if (rooted(request.collective)) signature.add(static_cast<std::uint64_t>(request.root));
+  if (request.collective == Collective::kAllGatherV || request.collective == Collective::kReduceScatterV)
+    for (Rank rank = 0; rank < ranks; ++rank) signature.add(request.receive_counts[rank]);
+  else if (request.collective != Collective::kAllToAllV)
+    signature.add(whole_bytes(request, ranks));
+  return signature.word();
+}
+
 }  // namespace
 
 PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach,
@@ -76,24 +91,14 @@ Result<Execution*> PlanCache::collective_plan(Operation& operation, bool premult
   const Request& request = operation.request;
   const bool direct = reach_.direct && !premultiplied;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2};
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose_again(query, operation.bytes, direct));
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, operation.bytes, direct, wish_));
   operation.algorithm = algorithm;
   const Recipe recipe{algorithm, query.root, direct};
   if (Execution* found = collectives_.find(recipe)) return found;
   query.collective = algorithm->collective;
+  if (collectives_.full())  // one goes, and what is remembered of it
+    for (Known& known : known_) known.what = kNothing;
   return collectives_.put(recipe, execution_of(make_plan(*algorithm, query, direct)));
-}
-
-Result<const Algorithm*> PlanCache::choose_again(const Query& query, std::size_t bytes, bool direct) {
-  const std::size_t place = (bytes ^ bytes >> 7 ^ static_cast<std::size_t>(query.collective) * 5 ^
-                             static_cast<std::size_t>(query.root) * 11) %
-                            remembered_.size();
-  Remembered& known = remembered_[place];
-  if (known.algorithm && known.query == query && known.bytes == bytes && known.direct == direct)
-    return known.algorithm;
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, bytes, direct, wish_));
-  known = {query, bytes, direct, algorithm};
-  return algorithm;
 }
 
 std::unique_ptr<Execution> PlanCache::execution_of(Plan plan) const {
@@ -134,12 +139,11 @@ BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
   }
 }
 
-Status PlanCache::start_collective(Operation& operation) {
+Status PlanCache::bind(Operation& operation, Known& known) {
   const Request& request = operation.request;
   operation.bytes = whole_bytes(request, ranks_);
+  known.what = kNothing;
   Call call;
-  call.input = static_cast<const std::byte*>(request.input);
-  call.output = static_cast<std::byte*>(request.output);
   call.type = request.type;
   call.op = request.op;
   if (request.op == ReduceOp::kAvg && is_float(request.type)) {
@@ -151,28 +155,62 @@ Status PlanCache::start_collective(Operation& operation) {
     call.premultiply = true;
     call.factor = request.factor_address ? read_factor(request.type, request.factor_address) : request.factor;
   }
-  HANSA_ASSIGN_OR_RETURN(operation.execution, collective_plan(operation, call.premultiply));
-  const Plan& plan = operation.execution->plan();
-  call.map = map_of(request, plan.schedule.blocks);
-  Signature signature;
-  signature.add(operation.number)
-      .add(static_cast<std::uint64_t>(request.collective))
-      .add(static_cast<std::uint64_t>(request.type));
-  if (reduces(request.collective)) signature.add(static_cast<std::uint64_t>(request.op));
-  if (rooted(request.collective)) signature.add(static_cast<std::uint64_t>(request.root));
-  if (request.collective == Collective::kAllGatherV || request.collective == Collective::kReduceScatterV)
-    for (Rank rank = 0; rank < ranks_; ++rank) signature.add(request.receive_counts[rank]);
-  else if (request.collective != Collective::kAllToAllV)
-    signature.add(operation.bytes);
-  operation.stamp = call.stamp = signature.word();
-  call.number = operation.number;
-  if (plan.schedule.largest_message * size_of(request.type) > reach_.message_bytes)
+  HANSA_ASSIGN_OR_RETURN(Execution* const execution, collective_plan(operation, call.premultiply));
+  const Plan& plan = execution->plan();
+  const std::uint32_t largest = plan.schedule.largest_message;
+  if (largest * size_of(request.type) > reach_.message_bytes)
     return Status(
         Code::kUnsupported,
         fmt::format("a message of {} blocks does not fit the {} bytes of a channel: unset HANSA_ALGORITHM",
-                    plan.schedule.largest_message, reach_.message_bytes));
-  call.chunk = chunk_elements(plan.schedule.largest_message, size_of(request.type), reach_.message_bytes);
-  operation.execution->start(call);
+                    largest, reach_.message_bytes));
+  call.map = map_of(request, plan.schedule.blocks);
+  call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
+  execution->bind(call, known.bound);
+  known.signature = signature_of(request, ranks_);
+  known.execution = execution;
+  return {};
+}
+
+// Only what Communicator::check() has found right comes here.
+void PlanCache::note_buffers(const Request& request, Known& known) const {
+  const std::size_t share = request.count * size_of(request.type),
+                    whole = share * static_cast<std::size_t>(ranks_),
+                    own = share * static_cast<std::size_t>(self_);
+  known.input_bytes = known.output_bytes = share;
+  known.in_place = 0;
+  switch (request.collective) {
+    case Collective::kAllGather:
+    case Collective::kGather:
+      known.output_bytes = whole;
+      known.in_place = 0 - own;
+      break;
+    case Collective::kReduceScatter:
+    case Collective::kScatter:
+      known.input_bytes = whole;
+      known.in_place = own;
+      break;
+    case Collective::kAllToAll:
+      known.input_bytes = known.output_bytes = whole;
+      known.in_place = kNowhere;
+      break;
+    default:
+      break;
+  }
+}
+
+Status PlanCache::start(Operation& operation) {
+  if (operation.kind == Operation::Kind::kPointToPoint) return start_messages(operation);
+  const Request& request = operation.request;
+  const bool varies = request.receive_counts != nullptr || request.op == ReduceOp::kPreMulSum;
+  Known& known = varies ? passing_ : place_of(request);
+  HANSA_RETURN_IF_ERROR(bind(operation, known));
+  known.entry = log_entry(operation, ranks_);
+  if (!varies) {
+    note_buffers(request, known);
+    known.what = what(request);
+    known.count = request.count;
+  }
+  run(operation, known);
   return {};
 }
 
@@ -241,11 +279,6 @@ Status PlanCache::start_messages(Operation& operation) {
   call.chunk = chunk_elements(1, 1, reach_.message_bytes);
   operation.execution->start(call);
   return {};
-}
-
-Status PlanCache::start(Operation& operation) {
-  return operation.kind == Operation::Kind::kPointToPoint ? start_messages(operation)
-                                                          : start_collective(operation);
 }
 
 void Operation::own_tables(Rank ranks) {

@@ -28,8 +28,9 @@ class PlanShelf {
     return nullptr;
   }
 
+  bool full() const { return entries_.size() == most_; }
   Execution* put(Key key, std::unique_ptr<Execution> execution) {
-    if (entries_.size() == most_)
+    if (full())
       entries_.erase(std::min_element(entries_.begin(), entries_.end(),
                                       [](const Entry& a, const Entry& b) { return a.used < b.used; }));
     entries_.push_back({std::move(key), ++clock_, std::move(execution)});

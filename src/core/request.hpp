@@ -14,15 +14,17 @@ namespace hansa {
 // Counts are in elements. `count` means what the C function means by it: the whole vector (allreduce,
 // reduce, broadcast), one rank's share (allgather, reduce_scatter, alltoall, gather, scatter).
 struct Request {
+  // The first five are one word: see PlanCache::Known.
   Collective collective = Collective::kAllReduce;
+  DataType type = DataType::kInt8;
+  ReduceOp op = ReduceOp::kSum;
+  std::uint8_t unused = 0;
+  Rank root = 0;
   const void* input = nullptr;
   void* output = nullptr;
   std::size_t count = 0;
-  DataType type = DataType::kInt8;
-  ReduceOp op = ReduceOp::kSum;
   Factor factor{};                       // of kPreMulSum
   const void* factor_address = nullptr;  // of kPreMulSum, if the scalar is to be read when the operation runs
-  Rank root = 0;
   // The v-forms' tables, by rank; the caller's, read during the call only.
   const std::size_t* send_counts = nullptr;
   const std::size_t* send_offsets = nullptr;

@@ -52,8 +52,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFun
 }
 
 std::size_t Execution::block_elements(const Operand& operand, std::uint32_t index) const {
-  const std::uint32_t id = nth_id(operand.blocks, index, plan_.schedule.blocks);
-  return operand.place == Place::kPeer ? call_.map.elements(id) : call_.map.at(operand.place, id).elements;
+  return elements_of(call_.map, operand, index, plan_.schedule.blocks);
 }
 
 std::size_t Execution::piece(std::size_t elements, std::uint32_t chunk) const {
@@ -68,22 +67,39 @@ std::size_t Execution::step_elements(std::uint32_t step, std::uint32_t chunk) co
   return sum;
 }
 
+std::size_t Execution::direct_bytes(const Call& call) const {
+  return std::min(kDirectBytes, call.chunk * size_of(call.type) *
+                                    std::max<std::uint32_t>(plan_.schedule.largest_message, 1));
+}
+
+void Execution::bind(const Call& call, BoundCall& bound) const {
+  bound.call = call;
+  const std::size_t longest = std::min(plan_.direct ? SIZE_MAX : call.chunk, call.map.max_elements());
+  bound.scratch_stride = (longest * size_of(call.type) + 63) / 64 * 64;
+  bound.scratch_bytes = bound.scratch_stride * plan_.schedule.scratch_blocks * plan_.window;
+  bound.line.bind(plan_, call, {endpoint_of_, measure_of_, bound.scratch_stride, direct_bytes(call)});
+}
+
 void Execution::start(const Call& call) {
-  call_ = call;
+  bind(call, own_);
+  start(own_, {call.input, call.output, call.stamp, call.number});
+}
+
+void Execution::start_chunks(const BoundCall& bound, Occasion occasion) {
+  call_ = bound.call;
+  call_.input = occasion.input;
+  call_.output = occasion.output;
+  call_.stamp = occasion.stamp;
+  call_.number = occasion.number;
+  scratch_stride_ = bound.scratch_stride;
   if (plan_.direct) {
-    const std::size_t fits =
-        call.chunk * size_of(call.type) * std::max<std::uint32_t>(plan_.schedule.largest_message, 1);
-    direct_bytes_ = std::min(kDirectBytes, fits);
-    call_.chunk = std::max<std::size_t>(call.map.max_elements(), 1);
-    direct_.start(call.number, call.stamp);
+    direct_bytes_ = direct_bytes(call_);
+    call_.chunk = std::max<std::size_t>(call_.map.max_elements(), 1);
+    direct_.start(call_.number, call_.stamp);
   }
   // Where nothing is copied by pieces they cost addresses only.
   if (plan_.direct) pieces_ = workspace_->pieces(walk_.size());
-  failure_ = Status();
-  element_bytes_ = size_of(call.type);
-  const std::size_t longest = std::min(call_.chunk, call.map.max_elements()) * element_bytes_;
-  scratch_stride_ = (longest + 63) / 64 * 64;
-  scratch_ = workspace_->scratch(scratch_stride_ * plan_.schedule.scratch_blocks * plan_.window);
+  element_bytes_ = size_of(call_.type);
   std::fill(cursors_.begin(), cursors_.end(), Cursor{});
   std::fill(next_.begin(), next_.end(), 0);
   unfinished_.clear();
@@ -102,7 +118,12 @@ void Execution::start(const Call& call) {
   }
 }
 
-bool Execution::advance(const std::atomic<bool>& ended) {
+void Execution::fail_line() {
+  const StraightLine::Mismatch& found = line_->mismatch();
+  fail_mismatch(plan_.channels[found.channel], found.arrival, found.expected);
+}
+
+bool Execution::advance_chunks(const std::atomic<bool>& ended) {
   bool any = false;
   ended_ = &ended;
   if (plan_.direct && failure_.ok()) failure_ = direct_.drain();
@@ -143,6 +164,11 @@ bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
 }
 
 Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
+  if (line_ != nullptr) {
+    const std::uint32_t channel =
+        line_->waits_for([&](std::uint32_t c) { return gone(plan_.channels[c].peer); });
+    return channel == kNoChannel ? -1 : plan_.channels[channel].peer;
+  }
   for (const std::uint32_t index : unfinished_) {
     const Step& step = plan_.schedule.steps[index];
     if (next_[index] >= chunks_[index] || !dependencies_met(index, next_[index])) continue;

@@ -8,8 +8,10 @@
 #include <span>
 #include <vector>
 
+#include "executor/call.hpp"
 #include "executor/direct_messages.hpp"
 #include "executor/operand_cursor.hpp"
+#include "executor/straight_line.hpp"
 #include "executor/workspace.hpp"
 #include "hansa/block_map.hpp"
 #include "hansa/device.hpp"
@@ -19,20 +21,12 @@
 
 namespace hansa {
 
-// What a plan needs to know when it starts. Pointers may be null where the collective does not touch them.
-struct Call {
-  const std::byte* input = nullptr;
-  std::byte* output = nullptr;
-  BlockMap map;
-  DataType type = DataType::kInt8;
-  ReduceOp op = ReduceOp::kSum;
-  Factor factor;  // applied to every input block of this rank, where `premultiply`
-  bool premultiply = false;
-  std::int64_t divisor = 1;  // applied where a step finishes its result
-  std::uint32_t stamp = 0;   // travels with every message; a receiver that expects another one fails the call
-  std::size_t chunk =
-      1;  // elements of one chunk of one block, equal on all ranks; a direct plan has one chunk
-  std::uint32_t number = 0;  // of the call; counts up, so that notes of the next one are told from this one's
+// A call as start() takes it: what it shares with others of the same plan, map, type, operation and chunk,
+// worked out once.
+struct BoundCall {
+  Call call;
+  std::size_t scratch_stride = 0, scratch_bytes = 0;
+  StraightLine line;  // bound if the call has that form
 };
 
 // A plan bound to endpoints, with the state of one run. Reused for call after call; between start() and
@@ -45,12 +39,34 @@ class Execution {
   Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
             std::function<bool()> poll, std::shared_ptr<Workspace> workspace);
 
-  // Begins a call. The previous one must be done or abandoned.
+  // Works a call out for start(). Bound again, a BoundCall keeps its memory.
+  void bind(const Call& call, BoundCall& bound) const;
+  // Begins a call like the bound one, which stays until the call is done. The previous one must be done or
+  // abandoned.
+  void start(BoundCall& bound, Occasion occasion) {
+    if (!failure_.ok()) failure_ = Status();
+    call_.stamp = occasion.stamp;
+    scratch_ = bound.scratch_bytes > 0 ? workspace_->scratch(bound.scratch_bytes) : nullptr;
+    line_ = bound.line.bound() ? &bound.line : nullptr;
+    if (line_ == nullptr) return start_chunks(bound, occasion);
+    line_->start(occasion.input, occasion.output, scratch_, occasion.stamp);
+  }
+  // Both, for a call that is made once.
   void start(const Call& call);
   // Runs every step that can run; true if any did. Never blocks. Between steps and pieces it looks at
   // `ended`, which any thread may set, and then runs nothing more.
-  bool advance(const std::atomic<bool>& ended);
-  bool done() const noexcept { return unfinished_.empty() || !failure_.ok(); }
+  bool advance(const std::atomic<bool>& ended) {
+    return line_ != nullptr ? advance_line(ended) : advance_chunks(ended);
+  }
+  bool done() const noexcept {
+    return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
+  }
+  // Advances once, where the call is a straight line; true if it is done and all is well.
+  bool finish_line(const std::atomic<bool>& ended) noexcept {
+    if (line_ == nullptr) return false;
+    advance_line(ended);
+    return line_->done();
+  }
   // Why the call cannot be finished; ok while it can.
   const Status& failure() const noexcept { return failure_; }
   const Plan& plan() const noexcept { return plan_; }
@@ -64,16 +80,24 @@ class Execution {
     std::uint32_t position = 0, chunk = 0;
   };
 
+  void start_chunks(const BoundCall& bound, Occasion occasion);
+  bool advance_chunks(const std::atomic<bool>& ended);
+  bool advance_line(const std::atomic<bool>& ended) {
+    if (ended.load(std::memory_order_relaxed)) return false;
+    const bool any = line_->advance(combine_);
+    if (line_->mismatch().channel != kNoChannel) [[unlikely]]
+      fail_line();
+    return any;
+  }
+  void fail_line();
   bool try_step(std::uint32_t step);
   bool dependencies_met(std::uint32_t step, std::uint32_t chunk) const;
   bool on_turn(std::uint32_t step, std::uint32_t chunk) const;
   // Whether the operand's message can move now; collects its cells.
   bool acquire(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
-  // What every cell of a step's messages carries: the call's stamp and the length of all chunks, so that
-  // messages of different lengths are told apart even where their first cells look alike.
+  // What every cell of a step's messages carries.
   std::uint32_t stamp_of(std::uint32_t step) const noexcept {
-    return call_.stamp ^
-           static_cast<std::uint32_t>(total_[step] * element_bytes_ * 0x9e3779b97f4a7c15u >> 32);
+    return call_.stamp ^ length_stamp(total_[step] * element_bytes_);
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
   void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
@@ -96,6 +120,8 @@ class Execution {
   Status mismatch(const Channel& channel, std::size_t theirs, std::size_t ours) const;
   void fail_mismatch(const Channel& channel, const Arrival& arrival, std::size_t expected);
   std::size_t step_elements(std::uint32_t step, std::uint32_t chunk) const;
+  // What is staged must fit half a channel, or two ends wait for each other.
+  std::size_t direct_bytes(const Call& call) const;
   std::size_t block_elements(const Operand& operand, std::uint32_t index) const;
   std::size_t piece(std::size_t elements, std::uint32_t chunk) const;
 
@@ -107,9 +133,10 @@ class Execution {
   std::vector<std::uint32_t> position_of_;  // by operand: place in its channel's list
   std::vector<std::uint32_t> measure_of_;   // by step: the operand that tells its blocks' lengths
 
+  BoundCall own_;                 // of start(const Call&)
+  StraightLine* line_ = nullptr;  // runs in this form; null: by chunks
   Call call_;
-  std::size_t direct_bytes_ =
-      kDirectBytes;  // what is staged must fit half a channel, or two ends wait for each other
+  std::size_t direct_bytes_ = kDirectBytes;
   const std::atomic<bool>* ended_ = nullptr;
   std::size_t element_bytes_ = 1, scratch_stride_ = 0;
   std::vector<Cursor> cursors_;               // by channel

@@ -56,12 +56,16 @@ Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
   const auto message = in.peek(ahead);
   if (!message.arrived) return {};
   const std::uint32_t bytes = bytes_in(message.flag);
-  if (bytes > capabilities_.slot_bytes) {
-    local_->failure = Status(Code::kRemote, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
-                                                        peer_, bytes, capabilities_.slot_bytes));
-    return {};
-  }
+  if (bytes > capabilities_.slot_bytes) [[unlikely]]
+    return refuse(bytes);
   return {in.cells().payload(message.cell), bytes, stamp_in(message.flag)};
+}
+
+// Apart from peek(), which is called more often than anything else.
+Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
+  local_->failure = Status(Code::kRemote, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
+                                                      peer_, bytes, capabilities_.slot_bytes));
+  return {};
 }
 
 void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }

@@ -46,6 +46,7 @@ class ShmEndpoint final : public Endpoint {
   };
   // Sets `backed`, or fails the transport.
   void back(std::byte* region, std::uint16_t lane, bool* backed) noexcept;
+  Arrival refuse(std::uint32_t bytes) noexcept;
   template <class Move>
   void visit(Completion& done, Move move) noexcept;
 

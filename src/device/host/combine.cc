@@ -10,7 +10,8 @@ CombineFunction kernel(const CombineLevel& level, DataType type, ReduceOp op) {
   return (*level.kernels)[static_cast<std::size_t>(type)][sums ? 0 : static_cast<std::size_t>(op)];
 }
 
-void copy(const CombineLevel& level, const CombineCall& call) {
+// Apart from combine_at(), which often has little to do; so is average().
+[[gnu::noinline]] void copy(const CombineLevel& level, const CombineCall& call) {
   const std::size_t bytes = call.elements * size_of(call.type);
   if (call.destinations.size() > 1 || call.streaming) {
     // The maximum of one source: read once, written everywhere.
@@ -59,7 +60,7 @@ void divide(DataType type, std::byte* block, std::size_t elements, std::int64_t 
 
 // The sum lies in the first destination before it is divided there: the executor's calls are chunks that stay
 // in a cache, so that a second pass costs less than the division.
-void average(const CombineLevel& level, const CombineCall& call) {
+[[gnu::noinline]] void average(const CombineLevel& level, const CombineCall& call) {
   CombineCall sum = call;
   sum.destinations = call.destinations.first(1);
   sum.streaming = false;

@@ -1,0 +1,110 @@
+// A call in its shortest form: every step is one chunk, every message one cell, and all that follows from
+// plan, count and type is worked out beforehand. What is left to do for a step is to look at its cells, to
+// combine and to hand over.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "executor/call.hpp"
+#include "hansa/device.hpp"
+#include "hansa/plan.hpp"
+#include "hansa/transport.hpp"
+
+namespace hansa {
+
+// Binding again reuses the memory; start() and advance() allocate nothing. Not copyable once bound.
+class StraightLine {
+ public:
+  // A message of another call than this rank's.
+  struct Mismatch {
+    std::uint32_t channel = kNoChannel;
+    std::size_t expected = 0;
+    Arrival arrival;
+  };
+  // By channel, and by step the operand that tells its blocks' lengths. All of it outlives the line.
+  struct Bindings {
+    std::span<Endpoint* const> endpoints;
+    std::span<const std::uint32_t> measures;
+    std::size_t scratch_stride;
+    std::size_t direct_bytes;  // messages from this size on go directly where the plan lets them
+  };
+
+  // Works the call out; its addresses, stamp and number do not matter. Where it needs more than one chunk or
+  // cell, or moves bytes directly, bound() is false afterwards.
+  void bind(const Plan& plan, const Call& call, const Bindings& bindings);
+  bool bound() const noexcept { return !steps_.empty(); }
+
+  void start(const std::byte* input, std::byte* output, std::byte* scratch, std::uint32_t stamp) noexcept {
+    // As numbers: in a group of messages the offsets are addresses, and the bases are null.
+    const std::uintptr_t bases[] = {reinterpret_cast<std::uintptr_t>(input),
+                                    reinterpret_cast<std::uintptr_t>(output),
+                                    reinterpret_cast<std::uintptr_t>(scratch)};
+    for (const Local& local : locals_)
+      *local.operand = reinterpret_cast<std::byte*>(bases[static_cast<int>(local.place)] + local.offset);
+    ++run_;
+    stamp_ = stamp;
+    next_ = steps_.data();
+    mismatch_.channel = kNoChannel;
+  }
+  // Runs every step that can run; true if any did.
+  bool advance(CombineFunction combine) noexcept;
+  bool done() const noexcept { return next_ == end_; }
+  const Mismatch& mismatch() const noexcept { return mismatch_; }
+  // A channel for which `gone` and whose message or slot some step lacks that has all else; kNoChannel if
+  // there is none.
+  std::uint32_t waits_for(const std::function<bool(std::uint32_t)>& gone) const;
+
+ private:
+  struct Message {
+    Endpoint* endpoint;
+    std::byte** operand;  // in the step's first call
+    std::uint32_t channel;
+    std::uint16_t lane;
+    std::uint16_t width;  // operands of a call: its place in the next call is so much further
+  };
+  // Pointers lead into the vectors below, which have their final size when they are set.
+  struct Step {
+    const Message *received, *sent, *end;  // where these messages begin
+    const CombineCall* calls;
+    const Step* after;       // runnable for certain once all steps before this one are done
+    std::uint32_t done = 0;  // in this run, though a step before it was not
+    std::uint32_t bytes = 0, stamp = 0;
+    std::uint32_t deps = 0;  // the first
+    std::uint16_t call_count = 0, dep_count = 0;
+    bool copies = false;
+  };
+  // An operand in memory, and where it lies.
+  struct Local {
+    std::byte** operand;
+    Place place;
+    std::size_t offset;
+  };
+  class Binder;
+
+  void set_pointers(const Plan& plan);
+  bool runnable(const Step& step) const noexcept;
+  bool run(const Step& step, CombineFunction combine) noexcept;
+  bool acquire(const Step& step, std::uint32_t stamp) noexcept;
+  static void place_rest(const Step& step, const Message& message, std::byte* cell) noexcept;
+  static void transfer(const Step& step, CombineFunction combine) noexcept;
+
+  std::vector<Step> steps_;
+  std::vector<Message> messages_;    // by step: those received, then those sent
+  std::vector<std::uint32_t> deps_;  // those of the schedule, and the step before on each channel
+  // One for as much of a step as lies together at every operand; its spans are in operands_.
+  std::vector<CombineCall> calls_;
+  std::vector<std::byte*> operands_;
+  std::vector<Local> locals_;
+  std::vector<std::uint32_t> last_on_;  // by channel, while binding
+
+  std::uint32_t stamp_ = 0, run_ = 0;
+  Step *next_ = nullptr, *end_ = nullptr;  // the first step that is not done; behind the last one
+  Mismatch mismatch_;
+};
+
+}  // namespace hansa
