@@ -118,7 +118,7 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
   found.name = text_of(header.name);
   found.transports = text_of(header.transports);
   found.failure = text_of(header.failure, &found.failed_at);
-  found.late = text_of(header.late, &found.late_since);
+  found.late = text_of(header.late, &found.late_told);
   found.begun = header.begun.load(std::memory_order_acquire);
   // The newest first: meanwhile the oldest may be written over.
   const std::uint64_t kept = std::min({found.begun, std::uint64_t{kRecords}, std::uint64_t{newest}});
