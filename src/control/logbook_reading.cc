@@ -128,9 +128,9 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
   std::reverse(found.operations.begin(), found.operations.end());
   // What was said of an operation may have been written when that had ended.
   if (found.operations.empty() || found.operations.back().state != LoggedOperation::State::kStarted ||
-      found.late_since < found.operations.back().started) {
+      found.late_told < found.operations.back().started) {
     found.late.clear();
-    found.late_since = 0;
+    found.late_told = 0;
   }
   std::atomic_thread_fence(std::memory_order_acquire);
   if (load(header.life) != found.life) return std::nullopt;
