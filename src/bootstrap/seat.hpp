@@ -83,8 +83,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   int failed_connects_ = 0;
   bool left_ = false;
   Session::Watcher watcher_;
-  std::vector<Rank> missing_;  // of the last verdict
-  bool unanswered_ = false;    // no verdict has come since this rank asked who is late
+  std::vector<Rank> missing_;               // of the last verdict
+  std::uint64_t asked_ = 0, answered_ = 0;  // how often it asked who is late, and of those before a verdict
 
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;

@@ -22,10 +22,11 @@ void Seat::ask(const Concern& concern) {
     if (!self->link_ || self->left_ || !self->joined()) return;
     self->link_->send(Message::kConcern, RaisedConcern{self->self_.rank, concern}.encode());
     if (concern.why != Concern::Why::kLate) return;
-    self->unanswered_ = true;
-    self->loop_.after(kNoVerdict, [weak = self->weak_from_this(), number = concern.number] {
-      if (const auto seat = weak.lock()) seat->speak_for_leader(number);
-    });
+    self->loop_.after(kNoVerdict,
+                      [weak = self->weak_from_this(), number = concern.number, asked = ++self->asked_] {
+                        const auto seat = weak.lock();
+                        if (seat && seat->answered_ < asked) seat->speak_for_leader(number);
+                      });
   });
 }
 
@@ -63,13 +64,13 @@ std::vector<std::uint64_t> Seat::processes_of(const std::vector<Rank>& ranks) {
 // Whatever it says, the leaders are alive.
 void Seat::take_verdict(const Verdict& verdict) {
   missing_ = verdict.missing;
-  unanswered_ = false;
+  answered_ = asked_;
   if (watcher_.judged) watcher_.judged(verdict);
 }
 
 // The first leader, or this host's, would have told.
 void Seat::speak_for_leader(std::uint64_t number) {
-  if (!unanswered_ || left_ || !watcher_.whereabouts || !watcher_.judged) return;
+  if (left_ || !watcher_.whereabouts || !watcher_.judged) return;
   const Whereabouts is = watcher_.whereabouts(0);
   if (!still_in(is, number)) return;
   Verdict verdict;

@@ -74,10 +74,10 @@ class Writer {
         std::back_inserter(to),
         R"({{"number":"{:016x}","parent":"{:016x}","parent_rank":{},"rank":{},"ranks":{},"name":{},)"
         R"("state":"{}","transports":{},"crowded":{},"opened_ns":{},"closed_ns":{},"begun":{},)"
-        R"("bytes":{},"failure":{},"failed_ns":{},"late":{},"late_since_ns":{},"operations":[)",
+        R"("bytes":{},"failure":{},"failed_ns":{},"late":{},"late_told_ns":{},"operations":[)",
         one.number, one.parent, one.parent_rank, one.rank, one.ranks, quoted(one.name), name_of(one.standing),
         quoted(one.transports), one.crowded, time(one.opened), time(one.closed), one.begun, one.bytes,
-        quoted(one.failure), time(one.failed_at), quoted(one.late), time(one.late_since));
+        quoted(one.failure), time(one.failed_at), quoted(one.late), time(one.late_told));
     std::string_view comma;
     for (const LoggedOperation& operation : one.operations) {
       if (operation.started < from) continue;

@@ -171,9 +171,9 @@ void LogbookSection::set_failure(std::string_view text) noexcept {
   header_of(at_).failure.write(text, ticks());
 }
 
-void LogbookSection::set_late(std::string_view text, std::uint64_t since) noexcept {
+void LogbookSection::set_late(std::string_view text, std::uint64_t at) noexcept {
   const std::scoped_lock lock(texts_);
-  header_of(at_).late.write(text, since);
+  header_of(at_).late.write(text, at);
 }
 
 }  // namespace hansa::control

@@ -65,8 +65,8 @@ class LogbookSection {
   void set_standing(Standing standing) noexcept;
   void describe(std::string_view transports, bool crowded) noexcept;
   void set_failure(std::string_view text) noexcept;
-  // Who is late, for people; `since` in ticks. Empty: nobody any more.
-  void set_late(std::string_view text, std::uint64_t since) noexcept;
+  // Who is late, for people, as it is known `at` these ticks. Empty: nobody any more.
+  void set_late(std::string_view text, std::uint64_t at) noexcept;
 
   // For logbook_reading.hpp.
   const std::byte* memory() const noexcept { return at_; }

@@ -100,7 +100,7 @@ struct SectionHeader {
   SharedText<64> name;
   SharedText<96> transports;
   SharedText<512> failure;
-  SharedText<512> late;  // who is late, and since when; empty: nobody
+  SharedText<512> late;  // who is late, and when that was told; empty: nobody
 };
 
 inline constexpr std::size_t kRecords = 2048;  // the newest of a communicator

@@ -118,7 +118,7 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
   found.name = text_of(header.name);
   found.transports = text_of(header.transports);
   found.failure = text_of(header.failure, &found.failed_at);
-  found.late = text_of(header.late, &found.late_since);
+  found.late = text_of(header.late, &found.late_told);
   found.begun = header.begun.load(std::memory_order_acquire);
   // The newest first: meanwhile the oldest may be written over.
   const std::uint64_t kept = std::min({found.begun, std::uint64_t{kRecords}, std::uint64_t{newest}});
@@ -128,8 +128,10 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
   std::reverse(found.operations.begin(), found.operations.end());
   // What was said of an operation may have been written when that had ended.
   if (found.operations.empty() || found.operations.back().state != LoggedOperation::State::kStarted ||
-      found.late_since < found.operations.back().started)
+      found.late_told < found.operations.back().started) {
     found.late.clear();
+    found.late_told = 0;
+  }
   std::atomic_thread_fence(std::memory_order_acquire);
   if (load(header.life) != found.life) return std::nullopt;
   return found;

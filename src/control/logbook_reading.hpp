@@ -57,7 +57,7 @@ struct LoggedCommunicator {
   std::array<std::uint64_t, 3> numbers{};  // the newest of each OperationClass
   std::string name, transports;
   std::string failure, late;  // empty: none
-  std::uint64_t failed_at = 0, late_since = 0;
+  std::uint64_t failed_at = 0, late_told = 0;
   std::vector<LoggedOperation> operations;  // the newest, the oldest of them first
 
   bool exists() const { return life % 2 == 1; }

@@ -195,7 +195,7 @@ TEST(Timeline, DrawsEveryOperation) {
 constexpr char kDump[] =
     R"({"rank":0,"hansa":{"format":1,"host":"h","pid":1,"dumped_ns":5,"reason":"","communicators":[
   {"number":"a","name":"","rank":0,"ranks":2,"state":"ready","transports":"","failure":"","failed_ns":0,"late":"",
-   "late_since_ns":0,"opened_ns":1,"closed_ns":0,"begun":1,"bytes":8,"operations":[
+   "late_told_ns":0,"opened_ns":1,"closed_ns":0,"begun":1,"bytes":8,"operations":[
     {"class":"collective","state":"done","number":1,"text":"t","signature":1,"bytes":8,"started_ns":2,"ended_ns":3,
      "collective":"allreduce","algorithm":"ring"}]}]}})";
 

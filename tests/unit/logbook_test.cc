@@ -162,12 +162,17 @@ TEST(Logbook, FindsBySignature) {
 
 TEST(Logbook, KeepsWhoIsLate) {
   Book mine;
+  mine.section->begin(entry_for(1), 900);
   mine.section->set_late("rank 5 is late", 1000);
   mine.section->set_failure(std::string(1000, 'x'));
   EXPECT_EQ("rank 5 is late", mine.communicator().late);
-  EXPECT_EQ(1000u, mine.communicator().late_since);
+  EXPECT_EQ(1000u, mine.communicator().late_told);
   EXPECT_EQ(std::string(512, 'x'), mine.communicator().failure);
   mine.section->set_late("", 0);
+  EXPECT_EQ("", mine.communicator().late);
+  // Of an operation that is over nobody is late.
+  mine.section->set_late("rank 5 is late", 1000);
+  mine.section->end(false);
   EXPECT_EQ("", mine.communicator().late);
 }
 
@@ -260,7 +265,7 @@ TEST(Logbook, IsReadWhileItIsWritten) {
       expect_operation(static_cast<std::uint32_t>(operation.sequence), operation);
       ++seen;
     }
-    EXPECT_EQ(found.late.size(), found.late_since);
+    EXPECT_EQ(found.late.size(), found.late_told);
     if (const auto newest = newest_operation(mine.section->memory()))
       expect_operation(static_cast<std::uint32_t>(newest->sequence), *newest);
   }

@@ -82,7 +82,7 @@ Membership membership_of(const Json& from) {
   one.failure = from.at("failure").get<std::string>();
   one.failed_ns = time(from, "failed_ns");
   one.late = from.at("late").get<std::string>();
-  one.late_since_ns = time(from, "late_since_ns");
+  one.late_told_ns = time(from, "late_told_ns");
   one.opened_ns = time(from, "opened_ns");
   one.closed_ns = time(from, "closed_ns");
   one.begun = amount(from, "begun");

@@ -38,7 +38,7 @@ struct Membership {
   Rank rank = 0, ranks = 0;
   std::string state, transports;
   std::string failure, late;  // empty: none
-  std::int64_t failed_ns = 0, late_since_ns = 0, opened_ns = 0, closed_ns = 0;
+  std::int64_t failed_ns = 0, late_told_ns = 0, opened_ns = 0, closed_ns = 0;
   std::uint64_t begun = 0, bytes = 0;
   std::vector<Operation> operations;  // the newest, the oldest of them first
 

@@ -119,8 +119,8 @@ void print_text(const std::vector<Row>& rows, const std::vector<diagnosis::Findi
                          fmt::format("{} of {}", one.rank, one.ranks), one.label(), one.state, one.begun,
                          rate_text(row.bytes_per_second), doing(row));
     if (!one.late.empty())
-      table += fmt::format("{:>8} late for {}: {}\n", "",
-                           diagnosis::duration(row.rank->dumped_ns - one.late_since_ns), one.late);
+      table += fmt::format("{:>8} late, as of {} ago: {}\n", "",
+                           diagnosis::duration(row.rank->dumped_ns - one.late_told_ns), one.late);
     if (!one.failure.empty()) table += fmt::format("{:>8} failed: {}\n", "", one.failure);
   }
   for (const diagnosis::Finding& finding : findings)
@@ -148,9 +148,9 @@ Json json_of(const Row& row) {
                {"running", newest != nullptr && newest->state == Operation::State::kStarted},
                {"seconds", 1e-9 * static_cast<double>(row.ns)},
                {"late", or_null(one.late)},
-               {"late_seconds", 1e-9 * static_cast<double>(row.rank->dumped_ns - one.late_since_ns)},
+               {"late_told_seconds_ago", 1e-9 * static_cast<double>(row.rank->dumped_ns - one.late_told_ns)},
                {"failure", or_null(one.failure)}};
-  if (one.late.empty()) json["late_seconds"] = nullptr;
+  if (one.late.empty()) json["late_told_seconds_ago"] = nullptr;
   return json;
 }
 
