@@ -6,6 +6,7 @@
 #include <chrono>
 #include <new>
 
+#include "base/config.hpp"
 #include "base/wait.hpp"
 #include "core/factor.hpp"
 #include "core/factory.hpp"
