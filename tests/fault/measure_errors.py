@@ -1,6 +1,7 @@
-"""What the other ranks see of a fault, and how soon: 50 runs of each row, written into docs/errors.md between its markers.
+"""What the other ranks see of a fault, and how soon: adds RUNS runs to a log, then writes what all runs in it say into
+docs/errors.md between its markers.
 
-    python3 tests/fault/measure_errors.py build/release docs/errors.md [RUNS]
+    python3 tests/fault/measure_errors.py build/release LOG RUNS docs/errors.md
 """
 import re
 import statistics
@@ -26,7 +27,8 @@ ROWS = [
     ("its init fails", "init.agreed", "fail"),
     ("sends damaged bytes, with HANSA_CHECKSUM=1", "cell.sealed", "fail"),
 ]
-LINE = re.compile(r"^seen: (\S+) (\S+) (\d+) (-?[\d.]+) ms: (.*)$")
+LINE = re.compile(r"^seen: (\S+) (\S+) (\d+) (-?[\d.]+) ms: (.*)$", re.MULTILINE)
+RUN = "run\n"
 
 
 def plain(text):
@@ -39,18 +41,24 @@ def plain(text):
     return text if len(text) < 150 else text[:text.rfind(" ", 0, 150)] + " ..."
 
 
-def measure(program, runs):
+def run_once(program, log):
     wanted = {(point, strike) for _, point, strike in ROWS}
     cells = ":".join(f"*/{point.replace('.', '_')}_{strike}_?" for point, strike in sorted(wanted))
+    output = subprocess.run([program, f"--gtest_filter={cells}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            text=True, check=True).stdout
+    with open(log, "a") as file:
+        file.write(RUN + "".join(line + "\n" for line in output.splitlines() if LINE.match(line)))
+
+
+def read(log):
+    """How many runs there are, and what was seen of each cell."""
+    with open(log) as file:
+        text = file.read()
     seen = {}
-    for _ in range(runs):
-        output = subprocess.run([program, f"--gtest_filter={cells}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                text=True, check=True).stdout
-        for line in output.splitlines():
-            if found := LINE.match(line):
-                point, strike, ranks, milliseconds, text = found.groups()
-                seen.setdefault((point, strike), []).append((float(milliseconds), plain(text)))
-    return seen
+    for found in LINE.finditer(text):
+        point, strike, ranks, milliseconds, words = found.groups()
+        seen.setdefault((point, strike), []).append((float(milliseconds), plain(words)))
+    return text.count(RUN), seen
 
 
 def table(seen, runs):
@@ -69,15 +77,16 @@ def table(seen, runs):
 
 
 def main():
-    build, page = sys.argv[1:3]
-    runs = int(sys.argv[3]) if len(sys.argv) > 3 else 50
+    build, log, runs, page = sys.argv[1:]
+    for _ in range(int(runs)):
+        run_once(f"{build}/bin/fault_matrix_test", log)
     with open(page) as file:
         text = file.read()
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
-    made = table(measure(f"{build}/bin/fault_matrix_test", runs), runs)
+    done, seen = read(log)
     with open(page, "w") as file:
-        file.write(f"{head}{BEGIN}\n{made}\n{END}{tail}")
+        file.write(f"{head}{BEGIN}\n{table(seen, done)}\n{END}{tail}")
 
 
 if __name__ == "__main__":
