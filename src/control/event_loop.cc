@@ -215,8 +215,8 @@ void EventLoop::tell_of_lost_descriptors() {
   if (std::exchange(bereft_, true)) return;
   std::map<Token, std::shared_ptr<Handler>> all;
   for (const auto& [token, watched] : watched_) all.emplace(token, watched.handler);
-  for (const auto& [token, handler] : all)
-    if (watched_.contains(token)) guard([&] { (*handler)(EPOLLIN | EPOLLHUP | EPOLLERR); });
+  for (const auto& one : all)
+    if (watched_.contains(one.first)) guard([&] { (*one.second)(EPOLLIN | EPOLLHUP | EPOLLERR); });
 }
 
 void EventLoop::run_jobs() {
