@@ -66,21 +66,26 @@ def table(results, targets, cells, titles, others):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def bounded(results, targets, cell):
+    """(cell, line of the targets, verdict) of what memory allows for this one, bare loops included; what was not measured is left out."""
+    for operation in [cell.operation] + [name for name in targets.bare_operations(cell) if name.startswith("bare")]:
+        of = judge.Cell(cell.ranks, operation, cell.size)
+        for line in targets.bounds(of):
+            verdict = judge.compare_bound(results, of, line)
+            if verdict is not None:
+                yield of, line, verdict
+
+
 def bounds(results, targets, cells):
     """What memory allows, by operation; an empty text where nothing was measured."""
     rows = []
     for cell in cells:
-        for operation in [cell.operation] + [name for name in targets.bare_operations(cell) if name.startswith("bare")]:
-            of = judge.Cell(cell.ranks, operation, cell.size)
-            for line in targets.bounds(of):
-                verdict = judge.compare_bound(results, of, line)
-                if verdict is None:
-                    continue
-                least, name = min((results.median(judge.Cell(cell.ranks, bare, cell.size), "hansa-library", line["loop"]), bare)
-                                  for bare in line["bare"])
-                row = [operation, judge.size_text(cell.size), time_text(results.median(of, "hansa-library", line["loop"])),
-                       name, time_text(least), line["loop"], speed_text(verdict, True)]
-                rows += [row] if row not in rows else []
+        for of, line, verdict in bounded(results, targets, cell):
+            least, name = min((results.median(judge.Cell(cell.ranks, bare, cell.size), "hansa-library", line["loop"]), bare)
+                              for bare in line["bare"])
+            row = [of.operation, judge.size_text(cell.size), time_text(results.median(of, "hansa-library", line["loop"])),
+                   name, time_text(least), line["loop"], speed_text(verdict, True)]
+            rows += [row] if row not in rows else []
     if not rows:
         return ""
     head = [["operation", "bytes", "time", "fastest bare loop", "its time", "loop", "share of its speed"], ["---"] * 7]
@@ -100,16 +105,11 @@ def verdicts(results, targets, cells, others):
             if not verdict.held:
                 missed.append(f"{cell.ranks} ranks, {cell.operation}, {judge.size_text(cell.size)}, {memory}: "
                               f"{verdict.speed:.2f} of {needed:.2f}")
-        for name in [cell.operation] + [name for name in targets.bare_operations(cell) if name.startswith("bare")]:
-            of = judge.Cell(cell.ranks, name, cell.size)
-            for line in targets.bounds(of):
-                verdict = judge.compare_bound(results, of, line)
-                if verdict is None:
-                    continue
-                held += verdict.held
-                if not verdict.held:
-                    missed.append(f"{cell.ranks} ranks, {name}, {judge.size_text(cell.size)}: {verdict.speed:.2f} "
-                                  f"of {verdict.needed:.2f} of {' or '.join(line['bare'])}")
+        for of, line, verdict in bounded(results, targets, cell):
+            held += verdict.held
+            if not verdict.held:
+                missed.append(f"{cell.ranks} ranks, {of.operation}, {judge.size_text(cell.size)}: {verdict.speed:.2f} "
+                              f"of {verdict.needed:.2f} of {' or '.join(line['bare'])}")
     return held, missed
 
 

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "bootstrap/hubs_of_process.hpp"
+#include "bootstrap/of_process.hpp"
 #include "control/local_socket.hpp"
 
 namespace hansa::bootstrap {
@@ -43,7 +43,7 @@ Status Hub::start(control::EventLoop& loop, Setup setup, control::Descriptor loc
   hub->local_gate_->open_door(hub->local_door_, key, hub);
   hub->setup_.tree_gate->open_door(hub->tree_door_, key, hub);
   hub->root_process_.host_name = "at " + hub->setup_.invitation.root.text();
-  loop.local<HubsOfProcess>().hubs.insert(hub);
+  loop.local<OfProcess<Hub>>().all.insert(hub);
   hub->dial_root();
   loop.after(kFirstEntry, [weak = std::weak_ptr<Hub>(hub)] {
     if (const auto self = weak.lock()) self->end_if_alone();
@@ -319,11 +319,11 @@ void Hub::end() {
   root_.reset();
   up_.reset();
   // Not from within: callers up the stack still use this.
-  loop_.post([self = shared_from_this()] { self->loop_.local<HubsOfProcess>().hubs.erase(self); });
+  loop_.post([self = shared_from_this()] { self->loop_.local<OfProcess<Hub>>().all.erase(self); });
 }
 
 RootTraffic Hub::root_traffic(control::EventLoop& loop, const Key& key) {
-  for (const auto& hub : loop.local<HubsOfProcess>().hubs) {
+  for (const auto& hub : loop.local<OfProcess<Hub>>().all) {
     if (hub->at_root() && equal(hub->setup_.key, key)) return {hub->place_.connections, hub->messages_};
   }
   return {};

@@ -7,8 +7,8 @@
 
 #include "base/fault_point.hpp"
 #include "bootstrap/courier.hpp"
+#include "bootstrap/of_process.hpp"
 #include "bootstrap/root.hpp"
-#include "bootstrap/seats_of_process.hpp"
 #include "control/local_socket.hpp"
 
 namespace hansa::bootstrap {
@@ -32,7 +32,7 @@ Seat::Seat(control::EventLoop& loop, Hub::Setup setup, const SessionOptions& opt
 std::shared_ptr<Seat> Seat::take(control::EventLoop& loop, Hub::Setup setup, const SessionOptions& options) {
   std::shared_ptr<Seat> seat(new Seat(loop, std::move(setup), options));
   loop.run([&] {
-    loop.local<SeatsOfProcess>().seats.insert(seat);
+    loop.local<OfProcess<Seat>>().all.insert(seat);
     seat->come();
   });
   return seat;
@@ -218,7 +218,7 @@ void Seat::done() {
   // What holds descriptors goes here and now: the last reference to this may be dropped by any thread.
   link_.reset();
   setup_.tree_gate.reset();
-  loop_.post([self = shared_from_this()] { self->loop_.local<SeatsOfProcess>().seats.erase(self); });
+  loop_.post([self = shared_from_this()] { self->loop_.local<OfProcess<Seat>>().all.erase(self); });
 }
 
 template <class Ready>

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "bootstrap/of_process.hpp"
 #include "bootstrap/seat.hpp"
-#include "bootstrap/seats_of_process.hpp"
 
 namespace hansa::bootstrap {
 namespace {
@@ -41,7 +41,7 @@ void Seat::answer(const RollCall& call) {
 
 std::vector<Elsewhere> Seat::elsewhere() const {
   std::vector<Elsewhere> all;
-  for (const auto& seat : loop_.local<SeatsOfProcess>().seats) {
+  for (const auto& seat : loop_.local<OfProcess<Seat>>().all) {
     if (all.size() == kMostElsewhere) break;
     if (equal(seat->setup_.key, setup_.key) || !seat->watcher_.whereabouts) continue;
     const Whereabouts is = seat->watcher_.whereabouts(0);

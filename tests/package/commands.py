@@ -1,24 +1,7 @@
 """What the `hansa` command prints, and how it fails: commands.py PATH_OF_HANSA"""
-import subprocess
-import sys
 import xml.etree.ElementTree as tree
 
-HANSA = sys.argv[1]
-
-
-def run(*arguments):
-    return subprocess.run([HANSA, *arguments], capture_output=True, text=True, timeout=100)
-
-
-def expect(condition, result, what):
-    if not condition:
-        sys.exit(f"{' '.join(result.args)}: {what}\n{result.stdout}{result.stderr}")
-
-
-def succeeds(*arguments):
-    result = run(*arguments)
-    expect(result.returncode == 0, result, "must succeed")
-    return result
+from hansa import expect, run, succeeds
 
 
 def main():

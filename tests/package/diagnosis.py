@@ -3,29 +3,14 @@ LIBRARY"""
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
+from hansa import HANSA, expect, run, succeeds
 from ranks import Ranks
 
-HANSA, LIBRARY = sys.argv[1:3]
-
-
-def run(*arguments, command=HANSA, **options):
-    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, **options)
-
-
-def expect(condition, result, what):
-    if not condition:
-        sys.exit(f"{' '.join(result.args)}: {what}\n{result.stdout}{result.stderr}")
-
-
-def succeeds(*arguments):
-    result = run(*arguments)
-    expect(result.returncode == 0, result, "must succeed")
-    return result
+LIBRARY = sys.argv[2]
 
 
 def rows_of(ranks):

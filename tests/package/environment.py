@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tempfile
 
-HANSA, PAGE = sys.argv[1:3]
+from hansa import HANSA, expect
+
+PAGE = sys.argv[2]
 DEMO = ("demo", "--ranks", "2", "--sizes", "8", "--iterations", "1")
 
 
@@ -13,11 +15,6 @@ def run(*arguments, **variables):
     """Without what the machine sets, in a home of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HANSA_", "NCCL_"))}
     return subprocess.run([HANSA, *arguments], capture_output=True, text=True, timeout=100, env={**kept, **variables})
-
-
-def expect(condition, result, what):
-    if not condition:
-        sys.exit(f"{' '.join(result.args)}: {what}\n{result.stdout}{result.stderr}")
 
 
 def page(home):

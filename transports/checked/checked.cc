@@ -8,6 +8,7 @@
 
 #include "base/fault_point.hpp"
 #include "transports/checked/checksum.hpp"
+#include "transports/slots_only.hpp"
 
 namespace hansa {
 namespace checked {
@@ -49,7 +50,7 @@ struct Shared {
   Status failure;
 };
 
-class CheckedEndpoint final : public Endpoint {
+class CheckedEndpoint final : public SlotsOnlyEndpoint {
  public:
   CheckedEndpoint(std::unique_ptr<Endpoint> inner, std::shared_ptr<Shared> shared, Rank peer,
                   const Capabilities& capabilities)
@@ -89,15 +90,6 @@ class CheckedEndpoint final : public Endpoint {
     inner_->release(lane);
   }
 
-  // None of it is checked, so none of it is offered.
-  Descriptor describe(BytesView) noexcept override { return {}; }
-  std::byte* map(const Descriptor&) noexcept override { return nullptr; }
-  void get(const Descriptor&, std::size_t, Bytes, Completion& done) noexcept override {
-    done.state = Completion::State::kFailed;
-  }
-  void put(const Descriptor&, std::size_t, BytesView, Completion& done) noexcept override {
-    done.state = Completion::State::kFailed;
-  }
   void quiesce() noexcept override { inner_->quiesce(); }
 
  private:

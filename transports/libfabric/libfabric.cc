@@ -10,6 +10,7 @@
 
 #include "transports/libfabric/address.hpp"
 #include "transports/libfabric/peer.hpp"
+#include "transports/slots_only.hpp"
 
 namespace hansa {
 namespace libfabric {
@@ -171,7 +172,7 @@ void Core::linger() {
   }
 }
 
-class LibfabricEndpoint final : public Endpoint {
+class LibfabricEndpoint final : public SlotsOnlyEndpoint {
  public:
   LibfabricEndpoint(std::shared_ptr<Core> core, Peer& peer) : core_(std::move(core)), peer_(peer) {}
   ~LibfabricEndpoint() override { peer_.close(); }
@@ -190,15 +191,6 @@ class LibfabricEndpoint final : public Endpoint {
     core_->enlist(peer_);
   }
 
-  // No memory but the slots is ever reached: capabilities().direct says so.
-  Descriptor describe(BytesView) noexcept override { return {}; }
-  std::byte* map(const Descriptor&) noexcept override { return nullptr; }
-  void get(const Descriptor&, std::size_t, Bytes, Completion& done) noexcept override {
-    done.state = Completion::State::kFailed;
-  }
-  void put(const Descriptor&, std::size_t, BytesView, Completion& done) noexcept override {
-    done.state = Completion::State::kFailed;
-  }
   // Slots are the transport's own and outlive this endpoint, so there is nothing to wait for.
   void quiesce() noexcept override { peer_.close(); }
 
