@@ -1,5 +1,5 @@
-// All hubs, or all seats, of this process; lives in EventLoop::local(). It keeps them alive, also from a forked
-// child's dropping its copies of sessions, which would close what the parent owns.
+// All hubs, or all seats, of this process; lives in EventLoop::local(). It keeps them alive, also from a
+// forked child's dropping its copies of sessions, which would close what the parent owns.
 #pragma once
 
 #include <memory>
