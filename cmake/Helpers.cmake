@@ -48,10 +48,6 @@ if(HANSA_SANITIZE)
                          $<IF:${plain},-O0,-O1>)
   target_link_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE})
   target_compile_definitions(hansa_flags INTERFACE HANSA_SANITIZED)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # With sanitizers GCC 12 takes the other alternatives of a variant for uninitialised (GCC bug 80635 and kin).
-    target_compile_options(hansa_flags INTERFACE -Wno-maybe-uninitialized)
-  endif()
   if(HANSA_SANITIZE MATCHES undefined)
     # C callers pass any number as an enum, which is what gets checked; and the check of virtual tables opens
     # descriptors, which the tests of limits take away.

@@ -7,7 +7,6 @@
 #include <cstdint>
 #if defined(__x86_64__)
 #include <cpuid.h>
-#include <x86intrin.h>
 #endif
 
 namespace hansa {
@@ -36,7 +35,7 @@ inline const bool kHasCounter = has_counter();
 inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__)
   if (kHasCounter) [[likely]]
-    return __rdtsc();
+    return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
   std::uint64_t value;
   asm volatile("mrs %0, cntvct_el0" : "=r"(value));

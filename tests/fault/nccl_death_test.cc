@@ -192,7 +192,7 @@ TEST(Shrink, AfterDeath) {
 
 // Rank 3 dies, then rank 2; the others hear of it one after the other, and agree in the end.
 TEST(Shrink, IsTriedAgainAfterDisagreement) {
-  setenv("HANSA_INIT_TIMEOUT", "1", 1);
+  setenv("HANSA_INIT_TIMEOUT", "3", 1);
   Processes processes(4, [=](int rank, const ncclUniqueId& id, Report& report, Processes::Shared& shared) {
     ncclComm_t comm = nullptr, rest = nullptr;
     if (ncclCommInitRank(&comm, 4, id, rank) != ncclSuccess) _exit(3);
