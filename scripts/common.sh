@@ -3,7 +3,7 @@
 build_packages=(cmake ninja-build g++ pkg-config python3 libfmt-dev libsodium-dev libhwy-dev libfabric-dev
                 libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev)
 test_packages=(gdb procps binutils clang clang-format libclang-rt-14-dev libstdc++-12-dev mpich libmpich-dev openmpi-bin libpmix-dev
-               g++-aarch64-linux-gnu qemu-user dpkg-dev file groff-base python3-pip)
+               iproute2 util-linux g++-aarch64-linux-gnu qemu-user dpkg-dev file groff-base python3-pip)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -16,6 +16,8 @@
 #include <thread>
 #include <utility>
 
+#include "tests/support/hosts.hpp"
+
 namespace hansa::test {
 namespace {
 
@@ -115,6 +117,7 @@ int run_ranks(const Layout& layout, const std::function<int(const Place&)>& body
     const pid_t child = fork();
     if (child == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      enter_host(static_cast<int>(children.size()), static_cast<int>(layout.size()));
       // exit, not _exit: sanitizers report leaks from there.
       std::exit(run_process(place, meeting, body));
     }
