@@ -92,7 +92,11 @@ Whereabouts Communicator::whereabouts(std::uint64_t number) const {
   is.communicator = options_.name.empty() ? fmt::format("communicator {:016x}", session_->number())
                                           : fmt::format("communicator \"{}\"", options_.name);
   const control::LogbookSection* const section = log();
-  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
+  if (section == nullptr) {
+    is.state = Whereabouts::State::kUnknown;
+    return is;
+  }
+  const auto newest = control::newest_operation(section->memory());
   if (!newest) return is;
   const bool inside = newest->state == LoggedOperation::State::kStarted;
   is.state = inside ? Whereabouts::State::kInside : Whereabouts::State::kOutside;
