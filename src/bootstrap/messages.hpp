@@ -190,6 +190,9 @@ std::string ranks_text(const std::vector<Rank>& ranks);
 // "host a" or "hosts a, b", each once, cut where it would become long.
 std::string hosts_text(const std::vector<std::string>& names);
 
+// Of a process that cannot take in what the others say.
+inline constexpr char kStarved[] = "out of memory: RLIMIT_AS or the memory cgroup may be too low";
+
 // kRemote: `ranks` of `process` are dead; `error` is how their link ended (see LinkOwner).
 Status death_of(const Process& process, const std::vector<Rank>& ranks, int error);
 

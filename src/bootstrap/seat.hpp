@@ -41,6 +41,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
 
   void on_open(Link& link) override;
   void on_message(Link& link, Message type, BytesView payload) override;
+  void on_starved(Link& link) override;
   void on_closed(Link& link, int error) override;
 
  private:
