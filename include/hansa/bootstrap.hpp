@@ -52,9 +52,9 @@ struct RootTraffic {
 
 // What a rank does in a communicator, for the others to tell their users.
 struct Whereabouts {
-  enum class State : std::uint8_t { kOutside, kInside, kStopped, kSilent, kLeft };
+  enum class State : std::uint8_t { kOutside, kInside, kUnknown, kStopped, kSilent, kLeft };
 
-  State state = State::kOutside;  // of its calls; the last three are what others find
+  State state = State::kOutside;  // of its calls; unknown without a logbook; the last three others find
   bool collective = false;        // `call` is a collective
   std::uint64_t number = 0;       // of the last collective that it has entered
   std::uint32_t since_ms = 0;     // since it entered the call, or left it

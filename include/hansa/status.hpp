@@ -18,6 +18,7 @@ enum class Code : std::uint8_t {
   kSystem,           // the operating system or a limit refused; the message names the limit
   kInternal,         // a bug of ours
   kRemote,           // another rank died, left or did not come in time
+  kDamaged,          // what arrived is not what can have been sent: certain, nobody else knows better
   kInProgress,       // a job of a non-blocking communicator still runs
   kUnsupported,      // this build or machine lacks it; another way may exist
   kAborted,          // ended by abort on this rank

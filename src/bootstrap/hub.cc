@@ -102,6 +102,8 @@ void Hub::on_message(Link& link, Message type, BytesView payload) {
   if (Below* const below = below_of(link)) on_below_message(*below, type, payload);
 }
 
+void Hub::on_starved(Link&) { starve(); }
+
 void Hub::on_root_message(Message type, BytesView payload) {
   Welcome welcome;
   Assignment assignment;

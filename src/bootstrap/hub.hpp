@@ -40,6 +40,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void on_exhausted(const Status& why) override;
   void on_open(Link& link) override;
   void on_message(Link& link, Message type, BytesView payload) override;
+  void on_starved(Link& link) override;
   void on_closed(Link& link, int error) override;
 
  private:
@@ -105,6 +106,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   // Fails, and tells of the dead even who knows of a failure already: they are missed wherever else ranks
   // meet.
   void mourn(const Process& process, const std::vector<Rank>& ranks, int error);
+  void starve();
   void spread_obituary(BytesView payload, const Link* from);
   // The ranks of a leader that has ended, and of its process, without having left; empty if all had left.
   std::vector<Rank> lost_with(const Process& leader, const Neighbour& place) const;

@@ -229,7 +229,10 @@ void Hub::fail(const Status& why, const Link* from) {
   }
 }
 
+void Hub::starve() { fail(Status(Code::kRemote, kStarved).within(setup_.leader.text())); }
+
 void Hub::mourn(const Process& process, const std::vector<Rank>& ranks_lost, int error) {
+  if (error == ENOMEM) return starve();
   if (ranks_lost.empty()) return;
   const Status death = death_of(process, ranks_lost, error);
   fail(death);

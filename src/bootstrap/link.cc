@@ -100,8 +100,18 @@ void Link::on_events(std::uint32_t events) {
     if (events & EPOLLOUT) flush();
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive();
   } catch (const std::bad_alloc&) {
-    end(ENOMEM);  // what it says next could not be read
+    starve();
   }
+}
+
+// What it says next could not be read. Little memory may still be had where much is not.
+void Link::starve() {
+  try {
+    if (const auto owner = owner_.lock(); owner && is_open()) owner->on_starved(*this);
+  } catch (const std::bad_alloc&) {
+    // The end of the link has to do.
+  }
+  end(ENOMEM);
 }
 
 void Link::finish_connecting() {

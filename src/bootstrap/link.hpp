@@ -24,8 +24,11 @@ class LinkOwner {
   virtual ~LinkOwner() = default;
   virtual void on_open(Link& link) = 0;  // proven both ways
   virtual void on_message(Link& link, Message type, BytesView payload) = 0;
+  // This process has no memory for what came over the link, which ends next: what it can still say, it says
+  // now.
+  virtual void on_starved(Link&) {}
   // Once, not after close(). `error` is an errno: 0 for a plain end, EPROTO where the peer could not prove
-  // the key, sent garbage or was too slow in the handshake.
+  // the key, sent garbage or was too slow in the handshake, ENOMEM after on_starved().
   virtual void on_closed(Link& link, int error) = 0;
 };
 
@@ -76,6 +79,7 @@ class Link : public std::enable_shared_from_this<Link> {
   void open(Side side);
   void write(std::vector<std::byte> bytes);
   void flush();
+  void starve();
   void end(int error);
   void release();
 

@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 4;
+inline constexpr std::uint16_t kProtocol = 5;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host
@@ -189,6 +189,9 @@ std::string list_of(std::vector<Rank> ranks);
 std::string ranks_text(const std::vector<Rank>& ranks);
 // "host a" or "hosts a, b", each once, cut where it would become long.
 std::string hosts_text(const std::vector<std::string>& names);
+
+// Of a process that cannot take in what the others say.
+inline constexpr char kStarved[] = "out of memory: RLIMIT_AS or the memory cgroup may be too low";
 
 // kRemote: `ranks` of `process` are dead; `error` is how their link ended (see LinkOwner).
 Status death_of(const Process& process, const std::vector<Rank>& ranks, int error);

@@ -33,6 +33,16 @@ bool read_flag(ByteReader* from, bool* out) {
   return byte <= 1;
 }
 
+// As ps shows it; 0: there is no such process.
+char state_of(std::int32_t pid) {
+  // "PID (name) STATE ...": the name may have anything in it.
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);
+  const std::size_t end = line.rfind(") ");
+  return end != std::string::npos && end + 2 < line.size() ? line[end + 2] : '\0';
+}
+
 void write_call(ByteWriter* to, const std::string& call) {
   to->text(std::string_view(call).substr(0, kMostCall));
 }
@@ -145,12 +155,13 @@ bool still_in(const Whereabouts& is, std::uint64_t number) {
 }
 
 bool is_stopped(std::int32_t pid) {
-  // "PID (name) STATE ...": the name may have anything in it.
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string line;
-  std::getline(file, line);
-  const std::size_t end = line.rfind(") ");
-  return end != std::string::npos && end + 2 < line.size() && (line[end + 2] == 'T' || line[end + 2] == 't');
+  const char state = state_of(pid);
+  return state == 'T' || state == 't';
+}
+
+bool has_ended(std::int32_t pid) {
+  const char state = state_of(pid);
+  return state == '\0' || state == 'Z' || state == 'X';
 }
 
 }  // namespace hansa::bootstrap

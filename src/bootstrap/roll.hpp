@@ -61,5 +61,7 @@ bool still_in(const Whereabouts& is, std::uint64_t number);
 
 // Whether a process of this host is stopped (SIGSTOP, a debugger).
 bool is_stopped(std::int32_t pid);
+// Whether there is none by that number any more, or nothing of it but its exit status.
+bool has_ended(std::int32_t pid);
 
 }  // namespace hansa::bootstrap

@@ -42,29 +42,43 @@ class Bench {
   const RaisedConcern& raised_;
 };
 
-// Ranks by what they called as the collective in question.
+// Ranks that are told of together.
+struct Part {
+  std::vector<Rank> ranks;
+  std::string text;
+};
+
+// Ranks by what they called as the collective in question; else who found a message that does not belong to
+// its call, and who may have sent it.
 Status Bench::mismatch() const {
   std::map<std::uint32_t, std::vector<Rank>> by_signature;
   for (Rank rank = 0; rank < ranks(); ++rank)
     if (of(rank).asked_signature != 0) by_signature[of(rank).asked_signature].push_back(rank);
-  std::vector<std::pair<Rank, std::string>> parts;  // by first rank
+  std::vector<Part> parts;
   const bool collectives = raised_.concern.number != 0 && by_signature.size() > 1;
   if (collectives) {
     for (const auto& [signature, callers] : by_signature)
-      parts.emplace_back(callers.front(),
-                         fmt::format("{} called {}", ranks_text(callers), of(callers.front()).asked_call));
+      parts.push_back(
+          {callers, fmt::format("{} called {}", ranks_text(callers), of(callers.front()).asked_call)});
+    std::sort(parts.begin(), parts.end(),
+              [](const Part& a, const Part& b) { return a.ranks.front() < b.ranks.front(); });
   } else if (raised_.concern.why == Concern::Why::kMismatch) {
+    parts.push_back(
+        {{raised_.rank},
+         fmt::format("rank {} {}, and found: {}", raised_.rank, does(raised_.rank), raised_.concern.detail)});
     for (Rank rank = 0; rank < ranks(); ++rank)
-      if (rank == raised_.rank || of(rank).state == State::kInside)
-        parts.emplace_back(rank, fmt::format("rank {} {}", rank, does(rank)));
+      if (rank != raised_.rank && of(rank).state == State::kInside)
+        parts.push_back({{rank}, fmt::format("rank {} {}", rank, does(rank))});
   }
   if (parts.empty()) return {};
-  std::sort(parts.begin(), parts.end());
   std::string text = "calls differ: ";
-  if (!collectives) text += raised_.concern.detail + "; ";
   for (std::size_t i = 0; i < std::min(parts.size(), kMostNamed); ++i)
-    text += (i > 0 ? "; " : "") + parts[i].second;
-  if (parts.size() > kMostNamed) text += fmt::format("; and {} more", parts.size() - kMostNamed);
+    text += (i > 0 ? "; " : "") + parts[i].text;
+  std::vector<Rank> others;
+  for (std::size_t i = kMostNamed; i < parts.size(); ++i)
+    others.insert(others.end(), parts[i].ranks.begin(), parts[i].ranks.end());
+  if (!others.empty())
+    text += fmt::format("; {} {}", ranks_text(others), collectives ? "called others" : "are in calls, too");
   if (collectives)
     text +=
         ". All ranks must make the same calls, with the same collective, count, type, operation and root, in "
@@ -85,6 +99,8 @@ std::string Bench::does(Rank rank) const {
   switch (is.state) {
     case State::kStopped:
       return "is stopped (SIGSTOP or a debugger); SIGCONT lets it go on";
+    case State::kUnknown:
+      return "keeps no logbook, since memory or descriptors were refused: what it does is not known";
     case State::kSilent:
       return "does not answer: is its host overloaded, or its network down?";
     case State::kLeft:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 #include <tuple>
 
@@ -176,9 +177,10 @@ void Root::time_out(const Lateness& lateness) {
           missing.size(), ranks_, seconds, ranks_text(missing), joined_.size(), hosts_text(hosts))));
 }
 
-void Root::on_closed(Link& link, int) {
+void Root::on_closed(Link& link, int error) {
   Host* const host = host_of(link);
   if (!host) return;
+  if (error == ENOMEM) fail(Status(Code::kRemote, kStarved).within(self_.text()));
   const bool expected = host->done || !over_.ok() || !host->registered;
   // A leader in whose host no rank is left to join loses nothing.
   if (expected || host->ranks.empty()) {

@@ -143,6 +143,12 @@ void Seat::on_message(Link&, Message type, BytesView payload) {
   }
 }
 
+void Seat::on_starved(Link& link) {
+  if (left_) return;
+  link.send(Message::kFail, Failure{Status(Code::kRemote, kStarved)}.encode());
+  fail(Status(Code::kSystem, kStarved));
+}
+
 void Seat::take_table(BytesView payload) {
   std::uint64_t sequence = 0;
   std::vector<Contribution> list;
@@ -185,6 +191,7 @@ void Seat::on_closed(Link& link, int error) {
         Status(Code::kSystem,
                "this process's descriptors were closed under the library: does the program close what it did "
                "not open?"));
+  if (error == ENOMEM) return fail(Status(Code::kSystem, kStarved));
   // A hub that ends just when this rank comes has not said a word to it.
   if (!opened || hub_.rank < 0) return connect_later();
   std::vector<Rank> lost{hub_.rank};

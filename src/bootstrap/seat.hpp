@@ -41,6 +41,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
 
   void on_open(Link& link) override;
   void on_message(Link& link, Message type, BytesView payload) override;
+  void on_starved(Link& link) override;
   void on_closed(Link& link, int error) override;
 
  private:
@@ -57,6 +58,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   std::vector<Elsewhere> elsewhere() const;
   void take_verdict(const Verdict& verdict);
   std::vector<std::uint64_t> processes_of(const std::vector<Rank>& ranks);
+  void look_for_ended();
   void speak_for_leader(std::uint64_t number);
   void note_dead(const std::vector<Rank>& ranks, const Status& death);
   void fail(const Status& why);  // first reason wins

@@ -19,7 +19,8 @@ constexpr std::size_t kMostElsewhere = 8;
 
 void Seat::ask(const Concern& concern) {
   loop_.post([self = shared_from_this(), concern] {
-    if (!self->link_ || self->left_ || !self->joined()) return;
+    if (self->left_ || !self->joined()) return;
+    if (!self->link_) return self->look_for_ended();
     self->link_->send(Message::kConcern, RaisedConcern{self->self_.rank, concern}.encode());
     if (concern.why != Concern::Why::kLate) return;
     self->loop_.after(kNoVerdict,
@@ -28,6 +29,23 @@ void Seat::ask(const Concern& concern) {
                         if (seat && seat->answered_ < asked) seat->speak_for_leader(number);
                       });
   });
+}
+
+// The leader of this host has left in order and ended, so that nobody tells of deaths any more. Whoever is
+// waited for should be there; who else has ended may have left in order, too.
+void Seat::look_for_ended() {
+  if (!watcher_.whereabouts) return;
+  for (const Rank rank : watcher_.whereabouts(0).waits_for) {
+    const Member member = members()[static_cast<std::size_t>(rank)];
+    if (member.host != setup_.host.id || !has_ended(member.pid)) continue;
+    const Status end(
+        Code::kRemote,
+        fmt::format("rank {} (host {}, pid {}) has ended, and rank {} still waits for it: it died, or "
+                    "left the communicator without making the same calls",
+                    rank, member.host_name, member.pid, self_.rank));
+    note_dead({rank}, end);
+    return fail(end);
+  }
 }
 
 void Seat::answer(const RollCall& call) {

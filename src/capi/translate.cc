@@ -22,6 +22,7 @@ ncclResult_t to_result(Code code) {
     case Code::kInternal:
       return ncclInternalError;
     case Code::kRemote:
+    case Code::kDamaged:
       return ncclRemoteError;
     case Code::kInProgress:
       return ncclInProgress;

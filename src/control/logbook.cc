@@ -111,8 +111,8 @@ std::unique_ptr<LogbookSection> Logbook::open(const SectionOptions& options) try
     return refused(status);
   }
   SectionHeader& header = header_of(section);
-  for (Word* word : {&header.number, &header.begun, &header.bytes, &header.closed, &header.crowded,
-                     &header.numbers[0], &header.numbers[1], &header.numbers[2]})
+  for (Word* word : {&header.number, &header.begun, &header.few, &header.bytes, &header.closed,
+                     &header.crowded, &header.numbers[0], &header.numbers[1], &header.numbers[2]})
     store(*word, 0);
   store(header.parent, options.parent);
   store(header.parent_rank, static_cast<std::uint64_t>(options.parent_rank));
@@ -151,7 +151,8 @@ LogbookSection::~LogbookSection() { book_.close(at_); }
 
 void LogbookSection::back_the_rest() noexcept {
   constexpr std::size_t kFrom = kRecordsAt + kFirstRecords * sizeof(Record);
-  backed_ = book_.back(at_ + kFrom, kSectionBytes - kFrom).ok();
+  few_ = !book_.back(at_ + kFrom, kSectionBytes - kFrom).ok();
+  store(header_of(at_).few, few_ ? 1 : 0);
 }
 
 void LogbookSection::set_number(std::uint64_t number) noexcept { store(header_of(at_).number, number); }

@@ -35,9 +35,7 @@ class LogbookSection {
     const std::uint64_t sequence = ++begun_;
     if (sequence == kFirstRecords + 1) [[unlikely]]
       back_the_rest();
-    if (!backed_) [[unlikely]]
-      return;
-    Record& record = record_of(at_, sequence);
+    Record& record = record_of(at_, sequence, few_);
     record.sequence.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
     record.what.store(entry.what(), std::memory_order_relaxed);
@@ -78,7 +76,7 @@ class LogbookSection {
   std::byte* const at_;
   Record* running_ = nullptr;
   std::uint64_t begun_ = 0, bytes_ = 0, running_bytes_ = 0;
-  bool backed_ = true;  // false: there was no memory for more records, so no more are kept
+  bool few_ = false;  // there was no memory for more than the first page's: the newest of those are kept
   std::mutex texts_;
 };
 

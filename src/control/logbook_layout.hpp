@@ -23,7 +23,7 @@ namespace hansa::control {
 
 inline constexpr char kLogbookName[] = "hansa-logbook";
 inline constexpr std::uint64_t kLogbookMagic = 0x6b6f6f62676f6c48;  // "Hlogbook"
-inline constexpr std::uint64_t kLogbookVersion = 1;
+inline constexpr std::uint64_t kLogbookVersion = 2;
 
 using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
@@ -95,6 +95,7 @@ struct SectionHeader {
   Word crowded;         // more ranks than cores on this host
   Word opened, closed;  // ticks
   Word begun;           // operations: the newest Record's sequence
+  Word few;             // 1: there was no memory for more records than the first page's
   Word bytes;           // of operations that ended well, as this rank's share of the traffic counts them
   std::array<Word, 3> numbers;  // the newest of each OperationClass
   SharedText<64> name;
@@ -138,11 +139,16 @@ inline SectionHeader& header_of(std::byte* section) { return *reinterpret_cast<S
 inline const SectionHeader& header_of(const std::byte* section) {
   return *reinterpret_cast<const SectionHeader*>(section);
 }
-inline Record& record_of(std::byte* section, std::uint64_t sequence) {
-  return reinterpret_cast<Record*>(section + kRecordsAt)[(sequence - 1) % kRecords];
+// `few` as in the header.
+constexpr std::size_t index_of(std::uint64_t sequence, bool few) {
+  return (sequence - 1) % (few ? kFirstRecords : kRecords);
+}
+inline Record& record_of(std::byte* section, std::uint64_t sequence, bool few) {
+  return reinterpret_cast<Record*>(section + kRecordsAt)[index_of(sequence, few)];
 }
 inline const Record& record_of(const std::byte* section, std::uint64_t sequence) {
-  return reinterpret_cast<const Record*>(section + kRecordsAt)[(sequence - 1) % kRecords];
+  const bool few = header_of(section).few.load(std::memory_order_relaxed) != 0;
+  return reinterpret_cast<const Record*>(section + kRecordsAt)[index_of(sequence, few)];
 }
 
 // What numbers count: each class has its own.

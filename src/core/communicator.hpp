@@ -214,6 +214,7 @@ class Communicator {
   bool advance_alone(Operation& operation);
   // lateness.cc: what is due when an operation takes long.
   Status lose_patience(const Operation& operation, Patience::Due due);
+  bool judged() const;
   Status timed_out(const Operation& operation);
   Status asked_about(const Operation& operation, const Status& mismatch) const;
   void note_waits_for(const Operation& operation);

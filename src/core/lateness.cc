@@ -16,6 +16,8 @@ namespace {
 
 // That control may take to find out what the others called: rolls of a deep tree where somebody is stopped.
 constexpr std::chrono::milliseconds kMismatch{900};
+// The same for who is late, where a call was kept from asking before its time-out.
+constexpr std::chrono::milliseconds kLateness{300};
 constexpr std::size_t kMostNamed = 8;  // ranks that one waits for
 
 using control::LoggedOperation;
@@ -38,21 +40,33 @@ void Communicator::set_limit(double seconds) noexcept {
 }
 
 Status Communicator::lose_patience(const Operation& operation, Patience::Due due) {
+  note_waits_for(operation);
   if (due == Patience::Due::kTimeOut) return timed_out(operation);
-  if (session_) {
-    note_waits_for(operation);
+  if (session_)
     session_->ask({due == Patience::Due::kReport ? Concern::Why::kLate : Concern::Why::kWaiting,
                    collective_number(operation),
                    {}});
-  }
   return {};
 }
 
+bool Communicator::judged() const {
+  const std::lock_guard lock(lateness_mutex_);
+  return !verdict_.text.empty() && verdict_in_ == waits_in_;
+}
+
 Status Communicator::timed_out(const Operation& operation) {
-  note_waits_for(operation);
+  if (session_ && !judged()) {
+    session_->ask({Concern::Why::kWaiting, collective_number(operation), {}});
+    const auto deadline = std::chrono::steady_clock::now() + kLateness;
+    while (!judged() && !failed_.load(std::memory_order_acquire) &&
+           std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  if (const Status known = failure(); !known.ok()) return known;
+  const bool heard = judged();
   const std::lock_guard lock(lateness_mutex_);
   std::string who;
-  if (!verdict_.text.empty() && verdict_in_ == waits_in_)
+  if (heard)
     who = ": " + verdict_.text;
   else if (!waits_for_.empty())
     who = fmt::format(": rank {} has nothing yet from rank {}", options_.rank, fmt::join(waits_for_, ", "));
@@ -92,7 +106,11 @@ Whereabouts Communicator::whereabouts(std::uint64_t number) const {
   is.communicator = options_.name.empty() ? fmt::format("communicator {:016x}", session_->number())
                                           : fmt::format("communicator \"{}\"", options_.name);
   const control::LogbookSection* const section = log();
-  const auto newest = section ? control::newest_operation(section->memory()) : std::nullopt;
+  if (section == nullptr) {
+    is.state = Whereabouts::State::kUnknown;
+    return is;
+  }
+  const auto newest = control::newest_operation(section->memory());
   if (!newest) return is;
   const bool inside = newest->state == LoggedOperation::State::kStarted;
   is.state = inside ? Whereabouts::State::kInside : Whereabouts::State::kOutside;

@@ -16,6 +16,8 @@ LogEntry collective_entry(const Operation& operation, Rank ranks) {
   if (request.collective == Collective::kAllToAllV) {
     count = std::accumulate(request.send_counts, request.send_counts + ranks, std::size_t{0});
     bytes = count * size_of(request.type);
+  } else if (request.receive_counts != nullptr) {
+    count = std::accumulate(request.receive_counts, request.receive_counts + ranks, std::size_t{0});
   }
   LogEntry entry;
   entry.collective = request.collective;

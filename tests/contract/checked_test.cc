@@ -79,7 +79,7 @@ void expect_found(const Damage& damage, std::size_t bytes) {
   EXPECT_TRUE(trip.whole);
   EXPECT_EQ(damage.message, trip.arrived);
   const Status status = trip.transport->status();
-  EXPECT_EQ(Code::kRemote, status.code());
+  EXPECT_EQ(Code::kDamaged, status.code());
   for (const char* word :
        {"between rank 0 and rank 0", "over inproc", "message 2 of lane 0", " bytes in its slot"})
     EXPECT_NE(std::string_view::npos, status.message().find(word)) << status.message();

@@ -9,21 +9,24 @@
 #include "base/fault_point.hpp"
 #include "confinement.hpp"
 #include "fault_life.hpp"
+#include "heard.hpp"
 
 namespace hansa::test {
 namespace {
 
+// Promised is one second. Cells run side by side, though, with more processes than cores.
 #ifdef HANSA_SANITIZED
 constexpr double kBound = 8;
 #else
-constexpr double kBound = 1;
+constexpr double kBound = 3;
 #endif
-constexpr double kInitTimeout = 2;
+constexpr double kInitTimeout = 2, kTimeOut = 0.8;
+constexpr const char* kLateReport = "0.4";
 
 // What happens to the rank at the place: a FaultKind, or what is done to it or to another one while it is
-// stopped.
+// stopped, or for how long it is.
 struct Strike {
-  enum class Meanwhile { kNothing, kAnotherDies, kConfined };
+  enum class Meanwhile { kNothing, kAnotherDies, kConfined, kReported, kGivenUp };
   const char* name;
   FaultKind kind;
   Meanwhile meanwhile = Meanwhile::kNothing;
@@ -37,7 +40,9 @@ const Strike kStrikes[] = {{"kill", FaultKind::kKill},
                            {"files", FaultKind::kFiles},
                            {"fail", FaultKind::kFail},
                            {"bereavement", FaultKind::kStop, Meanwhile::kAnotherDies},
-                           {"cgroup", FaultKind::kStop, Meanwhile::kConfined}};
+                           {"cgroup", FaultKind::kStop, Meanwhile::kConfined},
+                           {"late", FaultKind::kStop, Meanwhile::kReported},
+                           {"timeout", FaultKind::kStop, Meanwhile::kGivenUp}};
 
 bool begins_with(const PointName& point, std::string_view area) {
   return std::string_view(point.name).starts_with(area);
@@ -49,6 +54,11 @@ bool is_late(const PointName& point, const Strike& strike) {
   const bool lives_on = strike.kind > FaultKind::kExit || strike.meanwhile == Meanwhile::kConfined;
   return point.point == Point::kInitBegin || point.point == Point::kSeatOpen ||
          (begins_with(point, "shrink.") && lives_on);
+}
+bool is_set_up(const PointName& point) {
+  for (const char* area : {"init.", "seat.", "hub.", "root.", "split.", "shrink."})
+    if (begins_with(point, area)) return true;
+  return false;
 }
 // The others may be through already.
 bool is_end(const PointName& point) { return begins_with(point, "destroy.") || begins_with(point, "abort."); }
@@ -62,12 +72,18 @@ std::string name_of(const testing::TestParamInfo<Cell>& cell) {
   return name;
 }
 
+// Who is late for an operation is told while that runs; setting up ends by its own time-out.
+bool can_strike(const Strike& strike, const PointName& point) {
+  if (strike.kind == FaultKind::kFail) return point.can_fail;
+  return strike.meanwhile != Meanwhile::kReported || !(is_set_up(point) || is_end(point));
+}
+
 std::vector<Cell> all_cells() {
   std::vector<Cell> cells;
   for (const PointName& point : kPoints)
     for (const Strike& strike : kStrikes)
       for (const int ranks : {2, 4})
-        if (point.point != Point::kNone && (strike.kind != FaultKind::kFail || point.can_fail))
+        if (point.point != Point::kNone && can_strike(strike, point))
           cells.emplace_back(point, strike, ranks);
   return cells;
 }
@@ -84,9 +100,11 @@ class Matrix : public testing::TestWithParam<Cell> {
     // The process of rank 0 makes the id and leads the host.
     struck_ = begins_with(point_, "hub.") || begins_with(point_, "root.") ? 0 : job_.ranks - 1;
     job_.aborter = struck_;
-    const bool recovers = strike_.kind == FaultKind::kStop && strike_.meanwhile == Meanwhile::kNothing;
+    const bool recovers =
+        strike_.kind == FaultKind::kStop && (strike_.meanwhile == Meanwhile::kNothing || reports());
     job_.lost = bereaves() ? (struck_ + 1) % job_.ranks : recovers ? -1 : struck_;
     job_.after = &after_;
+    if (reports()) heard_.emplace();
   }
   ~Matrix() override { munmap(&after_, sizeof(Aftermath)); }
 
@@ -94,7 +112,9 @@ class Matrix : public testing::TestWithParam<Cell> {
     const std::string fault =
         std::string(point_.name) + "=" + std::string(kFaultKinds[static_cast<std::size_t>(strike_.kind)]);
     if (begins_with(point_, "cell.")) setenv("HANSA_CHECKSUM", "1", 1);
-    setenv("HANSA_INIT_TIMEOUT", is_late(point_, strike_) ? std::to_string(kInitTimeout).c_str() : "20", 1);
+    setenv("HANSA_INIT_TIMEOUT", patience() > 0 ? std::to_string(kInitTimeout).c_str() : "20", 1);
+    if (reports()) setenv("HANSA_LATE_REPORT", kLateReport, 1);
+    if (gives_up()) setenv("HANSA_TIMEOUT", std::to_string(kTimeOut).c_str(), 1);
     if (rank != struck_) return;
     setenv("HANSA_FAULT", fault.c_str(), 1);
     static std::atomic<double>* moment;
@@ -115,6 +135,10 @@ class Matrix : public testing::TestWithParam<Cell> {
     if (strike_.kind != FaultKind::kStop || !WIFSTOPPED(status)) return 0;
     const double now = seconds_now();
     if (strike_.meanwhile == Meanwhile::kNothing) expect_patience(processes);
+    if (reports())
+      expect_heard(*heard_, {"rank " + std::to_string(struck_) + " (host " + host_name(), "is stopped"});
+    for (int rank = 0; rank < job_.all() && gives_up(); ++rank)
+      if (rank != struck_) processes.await_phase(rank, 2);
     if (bereaves()) processes.kill(job_.lost);
     if (confines()) confinement_.emplace(processes.pid(struck_));
     processes.resume(struck_);
@@ -144,13 +168,19 @@ class Matrix : public testing::TestWithParam<Cell> {
     constexpr const char* kMaker = "made the unique id";
     if (bereaves() && job_.lost == 0 && text.find(kMaker) != std::string::npos) return kMaker;
     // Who was shrunk away waits for all of the others, of whom one gave up and the rest wait for that.
-    if (rank == job_.ranks && is_late(point_, strike_)) return "rank";
+    if (rank == job_.ranks && patience() > 0) return "rank";
     if (text.find("cannot reach each other") != std::string::npos) return std::to_string(job_.lost);
     return "rank " + std::to_string(job_.lost);
   }
 
   bool bereaves() const { return strike_.meanwhile == Meanwhile::kAnotherDies; }
   bool confines() const { return strike_.meanwhile == Meanwhile::kConfined; }
+  bool reports() const { return strike_.meanwhile == Meanwhile::kReported; }
+  bool gives_up() const { return strike_.meanwhile == Meanwhile::kGivenUp; }
+  // How long the others may wait before they fail: a leader that does not answer has a while more.
+  double patience() const {
+    return is_late(point_, strike_) ? kInitTimeout + 1 : gives_up() ? kInitTimeout + 2 : 0;
+  }
   bool lost_dies() const {
     return bereaves() || killed_ || strike_.kind == FaultKind::kKill || strike_.kind == FaultKind::kExit;
   }
@@ -176,8 +206,8 @@ class Matrix : public testing::TestWithParam<Cell> {
                   (report.at - struck_at) * 1000, report.text);
       worst = std::max(worst, report.at - struck_at);
     }
-    if (!lost_dies()) return;
-    EXPECT_LT(worst, (is_late(point_, strike_) ? kInitTimeout + 1 : 0) + kBound);
+    if (job_.lost < 0 || !(lost_dies() || gives_up())) return;
+    EXPECT_LT(worst, patience() + kBound);
     for (int rank = 0; rank < job_.ranks && !is_end(point_); ++rank)
       EXPECT_TRUE(rank == job_.lost || processes[rank].result != ncclSuccess)
           << "rank " << rank << " saw nothing";
@@ -190,6 +220,7 @@ class Matrix : public testing::TestWithParam<Cell> {
   int struck_ = 0;
   bool killed_ = false;  // for what it asked for
   std::optional<Confinement> confinement_;
+  std::optional<Heard> heard_;
 };
 
 TEST_P(Matrix, Holds) {

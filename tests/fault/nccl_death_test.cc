@@ -220,6 +220,33 @@ TEST(Shrink, IsTriedAgainAfterDisagreement) {
   }
 }
 
+// The leader of a host goes with its process, which may end as soon as its rank has left.
+TEST(Death, IsNoticedAfterTheLeaderHasLeft) {
+  Processes processes(3, [](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
+    if (rank > 0) usleep(100'000);  // rank 0 is to lead
+    ncclComm_t comm = nullptr;
+    if (ncclCommInitRank(&comm, 3, id, rank) != ncclSuccess) _exit(3);
+    int value = 0;
+    if (ncclAllReduce(&value, &value, 1, ncclInt, ncclSum, comm, nullptr) != ncclSuccess) _exit(4);
+    report.phase = 1;
+    if (rank == 0) {
+      if (ncclCommDestroy(comm) != ncclSuccess) _exit(5);
+      return;
+    }
+    if (rank == 2) pause();
+    report.note(ncclRecv(&value, 1, ncclInt, 2, comm, nullptr), comm);
+    if (ncclCommAbort(comm) != ncclSuccess) _exit(6);
+  });
+  processes.expect_end(0);
+  for (const int rank : {1, 2}) processes.await_phase(rank, 1);
+  const std::string pid = "pid " + std::to_string(processes.pid(2));
+  const double killed = seconds_now();
+  processes.kill(2);
+  processes.expect_end(1);
+  processes.expect(1, ncclRemoteError, {"rank 2", host_name(), pid});
+  EXPECT_LT(processes[1].at - killed, kBound);
+}
+
 }  // namespace
 }  // namespace hansa::test
 

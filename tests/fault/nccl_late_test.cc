@@ -1,49 +1,15 @@
 // Ranks that are late: reported with what they do and did, an error only with a time-out. Ranks that called
 // something else: an error for all, with both calls in it, also where no message tells.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <sstream>
 
+#include "heard.hpp"
 #include "nccl_processes.hpp"
 
 namespace hansa::test {
 namespace {
 
 using Shared = Processes::Shared;
-
-// A file that everything said on stderr goes to while this lives, also by processes started meanwhile.
-class Heard {
- public:
-  Heard() : saved_(dup(STDERR_FILENO)), file_(memfd_create("heard", 0)) { dup2(file_, STDERR_FILENO); }
-  ~Heard() {
-    dup2(saved_, STDERR_FILENO);
-    close(saved_);
-    close(file_);
-  }
-  std::string text() const {
-    std::string text(static_cast<std::size_t>(lseek(file_, 0, SEEK_END)), '\0');
-    if (pread(file_, text.data(), text.size(), 0) < 0) return {};
-    return text;
-  }
-  // Bounded.
-  bool await(const std::string& part) const {
-    for (int i = 0; i < 20'000; ++i, usleep(1000))
-      if (text().find(part) != std::string::npos) return true;
-    return false;
-  }
-
- private:
-  int saved_, file_;
-};
-
-void expect_heard(const Heard& heard, const std::vector<std::string>& parts) {
-  for (const std::string& part : parts) {
-    const bool found = heard.await(part);
-    EXPECT_TRUE(found) << "wanted: " << part << "\nheard: " << heard.text();
-  }
-}
 
 ncclComm_t meet(int rank, int ranks, const ncclUniqueId& id, Report& report) {
   ncclComm_t comm = nullptr;

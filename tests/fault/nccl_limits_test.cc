@@ -60,6 +60,23 @@ TEST(Limits, OpenFiles) {
   EXPECT_TRUE(refused);
 }
 
+TEST(Limits, OpenFilesOfAll) {
+  setenv("HANSA_INIT_TIMEOUT", "8", 1);
+  for (const rlim_t files : {5, 9, 13}) {
+    SCOPED_TRACE("RLIMIT_NOFILE " + std::to_string(files));
+    Processes processes(2, [&](int rank, const ncclUniqueId& id, Report& report, Processes::Shared&) {
+      limit(RLIMIT_NOFILE, files);
+      join_and_reduce(rank, id, report, 1009);
+    });
+    for (int rank = 0; rank < 2; ++rank) {
+      processes.expect_end(rank);
+      EXPECT_NE(ncclSuccess, processes[rank].result);
+      EXPECT_NE(std::string::npos, std::string(processes[rank].text).find("RLIMIT_NOFILE"))
+          << processes[rank].text;
+    }
+  }
+}
+
 TEST(Limits, OpenFilesWhenTheIdIsMade) {
   Processes processes(1, [](int, const ncclUniqueId&, Report& report, Processes::Shared&) {
     limit(RLIMIT_NOFILE, 4);

@@ -174,6 +174,36 @@ TEST(Roll, ACountOfZeroIsLateWhateverCameAfterIt) {
       << judged.verdict.text;
 }
 
+// Who found it comes first, and none is left out.
+TEST(Roll, AMessageThatDoesNotBelongNamesEverybodyInside) {
+  constexpr Rank kRanks = 14;
+  std::vector<Presence> roll(kRanks);
+  for (Presence& presence : roll) {
+    presence.whereabouts.state = State::kInside;
+    presence.whereabouts.call = "group of messages #1";
+  }
+  roll[4].whereabouts.state = State::kOutside;
+  const auto judged = judge(members(kRanks), roll,
+                            {12, {Concern::Why::kMismatch, 0, "rank 13 has 8 bytes where this rank has 9"}});
+  const std::string text(judged.failure.message());
+  for (const char* part :
+       {"calls differ: rank 12 has been in group of messages #1 for 0.0 s, and found: rank 13 has 8 bytes",
+        "; rank 7 has been in", "; ranks 8-11, 13 are in calls, too"})
+    EXPECT_NE(std::string::npos, text.find(part)) << text;
+  EXPECT_EQ(std::string::npos, text.find("rank 4 ")) << text;
+}
+
+// Who has no logbook cannot say what it does, nor does it say anything else.
+TEST(Roll, ARankWithoutALogbookIsSaidToHaveNone) {
+  std::vector<Presence> roll(2);
+  roll[0].whereabouts = inside(1, 1, "allreduce #1 of 8 int8");
+  roll[1].whereabouts.state = State::kUnknown;
+  const auto judged = judge(members(2), roll, {0, {Concern::Why::kLate, 1, {}}});
+  EXPECT_EQ(std::vector<Rank>{1}, judged.verdict.missing);
+  EXPECT_NE(std::string::npos, judged.verdict.text.find("rank 1 (host h, pid 101), which keeps no logbook"))
+      << judged.verdict.text;
+}
+
 // Two that receive from each other: both are in a call, and still each is what the other waits for.
 TEST(Roll, AReceiveSaysWhatItsSenderDoes) {
   std::vector<Presence> roll(2);

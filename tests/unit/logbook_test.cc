@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <random>
 #include <thread>
@@ -244,6 +245,30 @@ TEST(Logbook, StopsRatherThanCrash) {
   EXPECT_EQ(-1, book.file());
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_NE(nullptr, book.open({"", 0, 2}));
+}
+
+// What it does now counts most: who is late is told by it.
+TEST(Logbook, KeepsTheNewestWhereThereIsNoMemoryForMore) {
+  Book mine;
+  const int number = mine.book.file(), file = dup(number);
+  close(number);  // no page can be had any more
+  constexpr std::uint32_t kMany = 3 * kFirstRecords + 5;
+  for (std::uint32_t n = 1; n <= kMany; ++n) {
+    mine.section->begin(entry_for(n), n);
+    mine.section->end(false);
+  }
+  mine.section->begin(entry_for(kMany + 1), kMany + 1);
+  EXPECT_EQ(number, dup2(file, number));
+  close(file);
+  const auto newest = newest_operation(mine.section->memory());
+  ASSERT_TRUE(newest.has_value());
+  expect_operation(kMany + 1, *newest);
+  EXPECT_EQ(LoggedOperation::State::kStarted, newest->state);
+  const LoggedCommunicator found = mine.communicator();
+  EXPECT_EQ(kMany + 1, found.begun);
+  ASSERT_EQ(kFirstRecords, found.operations.size());
+  std::uint32_t n = kMany + 2 - static_cast<std::uint32_t>(kFirstRecords);
+  for (const LoggedOperation& operation : found.operations) expect_operation(n++, operation);
 }
 
 // A reader never sees half of an operation, however often the ring is written over.

@@ -1,14 +1,19 @@
 // What the shm transport refuses: hostile cells, other users, strangers. And what memory it takes.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
+#include <new>
 
 #include "base/shared_memory.hpp"
 #include "control/fd_exchange.hpp"
+#include "transports/process.hpp"
+#include "transports/shm/peer_memory.hpp"
 #include "transports/shm/shm.hpp"
 
 namespace hansa::test {
@@ -42,8 +47,45 @@ TEST(Shm, ACellLongerThanASlotFailsTheTransport) {
   ASSERT_TRUE(there.ok() && here.ok());
   there.value()->commit(0, static_cast<std::uint32_t>(kSlots.bytes) + 1, 0);
   EXPECT_EQ(here.value()->peek(0, 0).data, nullptr);
-  EXPECT_EQ(other.value()->status().code(), Code::kRemote);
+  EXPECT_EQ(other.value()->status().code(), Code::kDamaged);
   EXPECT_TRUE(one.value()->status().ok());
+}
+
+// Who is stopped while its memory is asked for has not refused it for ever.
+TEST(Shm, MemoryOfAStoppedProcessIsMappedOnceItGoesOn) {
+  constexpr std::uint64_t kKey = 7;
+  struct Shown {
+    std::atomic<bool> ready{false};
+    control::FdAddress fds;
+  };
+  auto* const shown =
+      new (mmap(nullptr, sizeof(Shown), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shown;
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto provider = control::FdProvider::create();
+    const auto file = create_shared_memory("lent", page_bytes());
+    if (!provider.ok() || !file.ok() || !provider.value()->offer(kKey, file.value()).ok()) _exit(1);
+    shown->fds = provider.value()->address();
+    shown->ready.store(true, std::memory_order_release);
+    for (;;) pause();
+  }
+  while (!shown->ready.load(std::memory_order_acquire)) usleep(500);
+  shm::PeerMemory memory({.process = process_identity() + 1, .pid = child}, shown->fds);
+  Descriptor remote{};
+  remote.allocation = kKey;
+  remote.bytes = page_bytes();
+  kill(child, SIGSTOP);
+  int how = 0;
+  ASSERT_EQ(waitpid(child, &how, WUNTRACED), child);
+  EXPECT_EQ(memory.map(remote), nullptr);
+  kill(child, SIGCONT);
+  std::byte* mapped = nullptr;
+  for (int i = 0; i < 10'000 && mapped == nullptr; ++i, usleep(1000)) mapped = memory.map(remote);
+  EXPECT_NE(mapped, nullptr);
+  kill(child, SIGKILL);
+  EXPECT_EQ(waitpid(child, &how, 0), child);
+  munmap(shown, sizeof(Shown));
 }
 
 TEST(Shm, ConnectsOnlyToWhomTheSecretWasGiven) {

@@ -110,7 +110,7 @@ class CheckedEndpoint final : public SlotsOnlyEndpoint {
       return true;
     const auto name = [this](Rank rank) { return shared_->names[static_cast<std::size_t>(rank)]; };
     shared_->failure = Status(
-        Code::kRemote,
+        Code::kDamaged,
         fmt::format(
             "bytes were damaged between {} and {} over {}: message {} of lane {}, {} bytes in its slot, does "
             "not have the checksum it was sent with; look at the memory, adapters and cables of both hosts",

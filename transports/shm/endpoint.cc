@@ -63,8 +63,8 @@ Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
 
 // Apart from peek(), which is called more often than anything else.
 Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
-  local_->failure = Status(Code::kRemote, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
-                                                      peer_, bytes, capabilities_.slot_bytes));
+  local_->failure = Status(Code::kDamaged, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
+                                                       peer_, bytes, capabilities_.slot_bytes));
   return {};
 }
 

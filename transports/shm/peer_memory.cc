@@ -16,7 +16,9 @@
 namespace hansa::shm {
 namespace {
 
-constexpr std::chrono::milliseconds kFetchDeadline{2000};
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kFetchDeadline{500}, kAskAgain{1000};
 // Peers free what was allocated, and nobody tells: the address space is not to fill up.
 constexpr std::size_t kMostMappings = 1024;
 
@@ -74,16 +76,22 @@ const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
                        [](const Mapping& mapping, std::uint64_t id) { return mapping.allocation < id; });
   if (place != mappings_.end() && place->allocation == allocation) {
     place->used = ++clock_;
+    if (place->base == nullptr && Clock::now() >= place->again) fetch(*place);
     return *place;
   }
   if (mappings_.size() >= kMostMappings) {
     forget_oldest();
     return mapping_of(allocation);
   }
-  Mapping mapping{allocation, nullptr, 0, ++clock_};
+  Mapping mapping{allocation, nullptr, 0, ++clock_, {}};
+  fetch(mapping);
+  return *mappings_.insert(place, mapping);
+}
+
+void PeerMemory::fetch(Mapping& mapping) const {
   struct stat about {};
   const bool refused = fault_point(Point::kMemoryFetch);
-  auto fetched = control::fetch_fd(fds_, allocation, kFetchDeadline);
+  auto fetched = control::fetch_fd(fds_, mapping.allocation, kFetchDeadline);
   if (!refused && fetched.ok() && fstat(fetched.value().get(), &about) == 0 && about.st_size > 0) {
     const int fd = fetched.value().get();
     mapping.bytes = static_cast<std::size_t>(about.st_size);
@@ -93,7 +101,7 @@ const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
       (void)fault_point(Point::kMemoryMapped);
     }
   }
-  return *mappings_.insert(place, mapping);
+  mapping.again = Clock::now() + kAskAgain;
 }
 
 // What was not used for longest; no call is that long ago.

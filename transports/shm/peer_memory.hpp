@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -35,7 +36,8 @@ class PeerMemory {
   // False if the peer has surely ended.
   bool alive() const noexcept;
 
-  // Null if it cannot be mapped. Blocks for 2 s at most when an allocation is seen first.
+  // Null if it cannot be mapped now: the peer may be stopped, or out of descriptors. Blocks for half a second
+  // at most, when an allocation is seen first, and a while after it was refused.
   std::byte* map(const Descriptor& remote) noexcept;
   // False if the piece lies outside of the description or the system refused.
   bool read(const Descriptor& remote, std::size_t offset, Bytes into) noexcept;
@@ -44,12 +46,14 @@ class PeerMemory {
  private:
   struct Mapping {
     std::uint64_t allocation = 0;
-    std::byte* base = nullptr;  // null: was refused, and will be
+    std::byte* base = nullptr;  // null: was refused; asked for again at `again`
     std::size_t bytes = 0;
     std::uint64_t used = 0;
+    std::chrono::steady_clock::time_point again{};
   };
   void forget_oldest();
   const Mapping& mapping_of(std::uint64_t allocation);
+  void fetch(Mapping& mapping) const;
 
   Beacon beacon_;
   control::FdAddress fds_;
