@@ -149,9 +149,12 @@ void Logbook::close(std::byte* section) noexcept try {
 
 LogbookSection::~LogbookSection() { book_.close(at_); }
 
-void LogbookSection::back_the_rest() noexcept {
+// Tried once: where memory is short, no more records are kept.
+bool LogbookSection::back_the_rest() noexcept {
   constexpr std::size_t kFrom = kRecordsAt + kFirstRecords * sizeof(Record);
-  backed_ = book_.back(at_ + kFrom, kSectionBytes - kFrom).ok();
+  if (begun_ != kFirstRecords + 1 || !book_.back(at_ + kFrom, kSectionBytes - kFrom).ok()) return false;
+  backed_ = ~std::uint64_t{0};
+  return true;
 }
 
 void LogbookSection::set_number(std::uint64_t number) noexcept { store(header_of(at_).number, number); }

@@ -33,9 +33,7 @@ class LogbookSection {
   // the life of a communicator, when the first page is full.
   void begin(const LogEntry& entry, std::uint64_t started) noexcept {
     const std::uint64_t sequence = ++begun_;
-    if (sequence == kFirstRecords + 1) [[unlikely]]
-      back_the_rest();
-    if (!backed_) [[unlikely]]
+    if (sequence > backed_ && !back_the_rest()) [[unlikely]]
       return;
     Record& record = record_of(at_, sequence);
     record.sequence.store(0, std::memory_order_relaxed);
@@ -72,13 +70,13 @@ class LogbookSection {
   const std::byte* memory() const noexcept { return at_; }
 
  private:
-  void back_the_rest() noexcept;
+  bool back_the_rest() noexcept;
 
   Logbook& book_;
   std::byte* const at_;
   Record* running_ = nullptr;
   std::uint64_t begun_ = 0, bytes_ = 0, running_bytes_ = 0;
-  bool backed_ = true;  // false: there was no memory for more records, so no more are kept
+  std::uint64_t backed_ = kFirstRecords;  // for so many operations there is memory
   std::mutex texts_;
 };
 
