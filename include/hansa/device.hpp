@@ -39,5 +39,8 @@ struct CombineCall {
 };
 
 using CombineFunction = void (*)(const CombineCall&);
+// The function for all calls that are like this one but for the bytes' places: the addresses in the arrays
+// that `sources` and `destinations` name. Whoever makes such a call again and again asks once.
+using CombineChooser = CombineFunction (*)(const CombineCall&);
 
 }  // namespace hansa

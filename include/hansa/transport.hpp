@@ -51,6 +51,7 @@ struct Capabilities {
   std::uint32_t slots = 0;     // of one channel; at least 2; the same on all ranks
   bool direct = false;         // describe(), map(), get(), put() work towards this peer, for any memory
   bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
+  bool lingers = false;        // of a transport: idle() may be false
   // The largest message of which a channel holds two.
   constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }
 };
@@ -123,7 +124,8 @@ class Transport {
   // Moves things on; true if anything happened. Must be called for peers to make progress.
   virtual bool poll() noexcept = 0;
   // Nothing waits for poll(): all that was committed has left, and peers have their slots back. Where this is
-  // not always true, somebody must poll between calls too, or peers wait for a rank that is busy elsewhere.
+  // not always true, `lingers` says so: somebody must poll between calls too, or peers wait for a rank that
+  // is busy elsewhere.
   virtual bool idle() const noexcept { return true; }
   // Why the transport as a whole has failed; ok while it works.
   virtual Status status() const { return {}; }

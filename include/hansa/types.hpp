@@ -53,10 +53,8 @@ enum class Collective : std::uint8_t {
 };
 inline constexpr int kCollectives = 13;
 
-constexpr std::size_t size_of(DataType type) {
-  constexpr std::uint8_t kSizes[kDataTypes] = {1, 1, 4, 4, 8, 8, 2, 4, 8, 2, 1, 1};
-  return kSizes[static_cast<int>(type)];
-}
+inline constexpr std::uint8_t kSizes[kDataTypes] = {1, 1, 4, 4, 8, 8, 2, 4, 8, 2, 1, 1};
+constexpr std::size_t size_of(DataType type) { return kSizes[static_cast<int>(type)]; }
 
 constexpr std::string_view name_of(DataType type) {
   constexpr std::string_view kNames[kDataTypes] = {"int8", "uint8", "int32",  "uint32",   "int64",  "uint64",

@@ -96,32 +96,57 @@ TWIN(RedOpDestroy);
 
 // ---- Collectives ----
 
+namespace {
+
+// What most calls are: nothing wrong with them, and nothing in their way. No thread has a group open or has
+// given its next call a time-out, and the progress thread has nothing of the communicator.
+bool is_plain(const Communicator& communicator, ncclDataType_t type, int op, cudaStream_t stream) noexcept {
+  return !communicator.forked() && communicator.state() == State::kReady && type >= 0 &&
+         type < ncclNumTypes && op >= 0 && op < ncclNumOps && stream == nullptr && communicator.blocking() &&
+         open_groups().load(std::memory_order_relaxed) == 0 &&
+         communicator.pending.load(std::memory_order_acquire) == 0;
+}
+static_assert(allowed(State::kReady, Action::kOperate));
+
+// What a collective is; together in a word, since calls have more arguments than registers.
+struct Form {
+  Collective collective;
+  Rank root = 0;
+};
+
+ncclResult_t run(const void* input, void* output, std::size_t count, ncclDataType_t type, int op,
+                 ncclComm_t comm, cudaStream_t stream, Form form) try {
+  if (const CommunicatorLease lease = communicators().find(comm); lease && is_plain(*lease, type, op, stream))
+      [[likely]] {
+    const auto what =
+        Request::what(form.collective, static_cast<DataType>(type), static_cast<ReduceOp>(op), form.root);
+    if (KnownCall* const known = lease->known(what, count, input, output); known != nullptr) [[likely]]
+      return lease->make(*known, input, output) ? ncclSuccess : report(Group::wait(*lease));
+  }
+  return submit(
+      {.collective = form.collective, .root = form.root, .input = input, .output = output, .count = count},
+      type, op, comm, stream);
+} catch (...) {
+  return caught();
+}
+
+}  // namespace
+
 ncclResult_t pncclAllReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                             ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  return submit({.collective = Collective::kAllReduce, .input = sendbuff, .output = recvbuff, .count = count},
-                datatype, op, comm, stream);
+  return run(sendbuff, recvbuff, count, datatype, op, comm, stream, {Collective::kAllReduce});
 }
 TWIN(AllReduce);
 
 ncclResult_t pncclReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                          ncclRedOp_t op, int root, ncclComm_t comm, cudaStream_t stream) {
-  return submit({.collective = Collective::kReduce,
-                 .root = root,
-                 .input = sendbuff,
-                 .output = recvbuff,
-                 .count = count},
-                datatype, op, comm, stream);
+  return run(sendbuff, recvbuff, count, datatype, op, comm, stream, {Collective::kReduce, root});
 }
 TWIN(Reduce);
 
 ncclResult_t pncclBroadcast(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                             int root, ncclComm_t comm, cudaStream_t stream) {
-  return submit({.collective = Collective::kBroadcast,
-                 .root = root,
-                 .input = sendbuff,
-                 .output = recvbuff,
-                 .count = count},
-                datatype, ncclSum, comm, stream);
+  return run(sendbuff, recvbuff, count, datatype, ncclSum, comm, stream, {Collective::kBroadcast, root});
 }
 TWIN(Broadcast);
 
@@ -134,46 +159,31 @@ TWIN(Bcast);
 ncclResult_t pncclReduceScatter(const void* sendbuff, void* recvbuff, size_t recvcount,
                                 ncclDataType_t datatype, ncclRedOp_t op, ncclComm_t comm,
                                 cudaStream_t stream) {
-  return submit(
-      {.collective = Collective::kReduceScatter, .input = sendbuff, .output = recvbuff, .count = recvcount},
-      datatype, op, comm, stream);
+  return run(sendbuff, recvbuff, recvcount, datatype, op, comm, stream, {Collective::kReduceScatter});
 }
 TWIN(ReduceScatter);
 
 ncclResult_t pncclAllGather(const void* sendbuff, void* recvbuff, size_t sendcount, ncclDataType_t datatype,
                             ncclComm_t comm, cudaStream_t stream) {
-  return submit(
-      {.collective = Collective::kAllGather, .input = sendbuff, .output = recvbuff, .count = sendcount},
-      datatype, ncclSum, comm, stream);
+  return run(sendbuff, recvbuff, sendcount, datatype, ncclSum, comm, stream, {Collective::kAllGather});
 }
 TWIN(AllGather);
 
 ncclResult_t pncclAlltoAll(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                            ncclComm_t comm, cudaStream_t stream) {
-  return submit({.collective = Collective::kAllToAll, .input = sendbuff, .output = recvbuff, .count = count},
-                datatype, ncclSum, comm, stream);
+  return run(sendbuff, recvbuff, count, datatype, ncclSum, comm, stream, {Collective::kAllToAll});
 }
 TWIN(AlltoAll);
 
 ncclResult_t pncclGather(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                          int root, ncclComm_t comm, cudaStream_t stream) {
-  return submit({.collective = Collective::kGather,
-                 .root = root,
-                 .input = sendbuff,
-                 .output = recvbuff,
-                 .count = count},
-                datatype, ncclSum, comm, stream);
+  return run(sendbuff, recvbuff, count, datatype, ncclSum, comm, stream, {Collective::kGather, root});
 }
 TWIN(Gather);
 
 ncclResult_t pncclScatter(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype,
                           int root, ncclComm_t comm, cudaStream_t stream) {
-  return submit({.collective = Collective::kScatter,
-                 .root = root,
-                 .input = sendbuff,
-                 .output = recvbuff,
-                 .count = count},
-                datatype, ncclSum, comm, stream);
+  return run(sendbuff, recvbuff, count, datatype, ncclSum, comm, stream, {Collective::kScatter, root});
 }
 TWIN(Scatter);
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <limits>
+#include <new>
 
 #include "base/log.hpp"
 
@@ -70,7 +72,16 @@ ncclResult_t report_in_group(const Status& status) {
   return report(status);
 }
 
-ncclResult_t out_of_resources(const char* what) { return report_in_group(Status(Code::kSystem, what)); }
+ncclResult_t caught() {
+  const auto no_resources = [](const char* what) { return report_in_group(Status(Code::kSystem, what)); };
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return no_resources("out of memory");
+  } catch (const std::exception& error) {
+    return no_resources(error.what());
+  }
+}
 
 Result<Group::StreamLease> to_stream(const void* stream) {
   if (stream == nullptr) return Group::StreamLease();
@@ -139,7 +150,7 @@ Result<CommunicatorLease> permitted(ncclComm_t comm, Action action) {
 
 namespace {
 
-Status submit_call(Request& request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream) {
+Status submit_call(Request request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream) {
   HANSA_ASSIGN_OR_RETURN(CommunicatorLease communicator, usable(comm));
   HANSA_ASSIGN_OR_RETURN(request.type, to_type(type));
   if (op < 0 || op >= ncclNumOps)
@@ -148,12 +159,6 @@ Status submit_call(Request& request, ncclDataType_t type, int op, ncclComm_t com
     request.op = static_cast<ReduceOp>(op);
   HANSA_ASSIGN_OR_RETURN(Group::StreamLease lease, to_stream(stream));
   return group().submit(std::move(communicator), std::move(lease), request);
-}
-
-// What most calls are: nothing wrong with them, and nothing in their way.
-bool is_plain(const Communicator& communicator, ncclDataType_t type, int op) noexcept {
-  return !communicator.forked() && allowed(communicator.state(), Action::kOperate) && type >= 0 &&
-         type < ncclNumTypes && op >= 0 && op < ncclNumOps && Group::may_run(communicator);
 }
 
 Status submit_one(PointToPoint message, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
@@ -167,16 +172,9 @@ Status submit_one(PointToPoint message, ncclDataType_t type, ncclComm_t comm, cu
 
 }  // namespace
 
-ncclResult_t submit(Request request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream) {
-  return guarded([&] {
-    if (const CommunicatorLease lease = communicators().find(comm);
-        lease && stream == nullptr && is_plain(*lease, type, op)) [[likely]] {
-      request.type = static_cast<DataType>(type);
-      request.op = static_cast<ReduceOp>(op);
-      return report(Group::run(*lease, request));
-    }
-    return report_in_group(submit_call(request, type, op, comm, stream));
-  });
+ncclResult_t submit(const Request& request, ncclDataType_t type, int op, ncclComm_t comm,
+                    cudaStream_t stream) {
+  return guarded([&] { return report_in_group(submit_call(request, type, op, comm, stream)); });
 }
 
 ncclResult_t submit_message(PointToPoint message, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {

@@ -1,9 +1,6 @@
 // Between C's words and ours.
 #pragma once
 
-#include <exception>
-#include <new>
-
 #include "core/factory.hpp"
 #include "core/request.hpp"
 #include "hansa/status.hpp"
@@ -36,18 +33,18 @@ Result<CommunicatorLease> permitted(ncclComm_t comm, Action action);
 inline Result<CommunicatorLease> usable(ncclComm_t comm) { return permitted(comm, Action::kOperate); }
 
 // One collective, one message (`count` still in PointToPoint::bytes), with C's type, operator, handles.
-ncclResult_t submit(Request request, ncclDataType_t type, int op, ncclComm_t comm, cudaStream_t stream);
+ncclResult_t submit(const Request& request, ncclDataType_t type, int op, ncclComm_t comm,
+                    cudaStream_t stream);
 ncclResult_t submit_message(PointToPoint message, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream);
 
-ncclResult_t out_of_resources(const char* what);
+// In a handler: what was thrown, as a result.
+ncclResult_t caught();
 
 template <class Body>
 ncclResult_t guarded(Body body) try {
   return body();
-} catch (const std::bad_alloc&) {
-  return out_of_resources("out of memory");
-} catch (const std::exception& error) {
-  return out_of_resources(error.what());
+} catch (...) {
+  return caught();
 }
 
 }  // namespace hansa

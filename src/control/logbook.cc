@@ -149,8 +149,10 @@ void Logbook::close(std::byte* section) noexcept try {
 
 LogbookSection::~LogbookSection() { book_.close(at_); }
 
+// Tried once: where memory is short, the first page's records are used again.
 void LogbookSection::back_the_rest() noexcept {
   constexpr std::size_t kFrom = kRecordsAt + kFirstRecords * sizeof(Record);
+  backed_ = ~std::uint64_t{0};
   few_ = !book_.back(at_ + kFrom, kSectionBytes - kFrom).ok();
   store(header_of(at_).few, few_ ? 1 : 0);
 }

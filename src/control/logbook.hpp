@@ -33,7 +33,7 @@ class LogbookSection {
   // the life of a communicator, when the first page is full.
   void begin(const LogEntry& entry, std::uint64_t started) noexcept {
     const std::uint64_t sequence = ++begun_;
-    if (sequence == kFirstRecords + 1) [[unlikely]]
+    if (sequence > backed_) [[unlikely]]
       back_the_rest();
     Record& record = record_of(at_, sequence, few_);
     record.sequence.store(0, std::memory_order_relaxed);
@@ -76,6 +76,7 @@ class LogbookSection {
   std::byte* const at_;
   Record* running_ = nullptr;
   std::uint64_t begun_ = 0, bytes_ = 0, running_bytes_ = 0;
+  std::uint64_t backed_ = kFirstRecords;  // after so many operations more memory is asked for, once
   bool few_ = false;  // there was no memory for more than the first page's: the newest of those are kept
   std::mutex texts_;
 };

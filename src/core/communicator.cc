@@ -88,8 +88,27 @@ void Communicator::set_finalizing() noexcept {
   log_state();
 }
 
-void Communicator::begin_anew(Operation& operation, std::uint64_t started) try {
+// From its beginning.
+void Communicator::watch(Operation& operation) {
+  operation.begun = true;
+  operation.done = false;
+  operation.result = Status();
+  patience_.begin(late_report_,
+                  operation.limit >= 0 ? operation.limit : limit_.load(std::memory_order_relaxed));
+}
+
+void Communicator::take_over(const KnownCall& call) {
+  own_operation_.kind = Operation::Kind::kCollective;
+  own_operation_.number = collectives_;
+  own_operation_.limit = -1;
+  own_operation_.execution = call.execution;
+  watch(own_operation_);
+}
+
+void Communicator::begin(Operation& operation) try {
   control::LogbookSection* const section = log();
+  const std::uint64_t started = section != nullptr ? ticks() : 0;
+  watch(operation);
   operation.execution = nullptr;
   operation.result = failure();
   if (operation.result.ok()) {
@@ -128,11 +147,7 @@ Status Communicator::start(Operation& operation) {
 
 void Communicator::end(Operation& operation, const Status& result) {
   operation.done = true;
-  if (control::LogbookSection* const section = log()) {
-    section->end(!result.ok());
-    if (late_told_.load(std::memory_order_seq_cst)) [[unlikely]]
-      late_is_over();
-  }
+  log_end(log(), !result.ok());
   if (result.ok()) return;
   operation.result = result;
   raise(result);

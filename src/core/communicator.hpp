@@ -104,37 +104,33 @@ class Communicator {
   // Of what belongs to one operation: whether this rank's messages to itself pair.
   Status check(const std::vector<PointToPoint>& messages) const;
 
-  // Whether check() has found such a call right before, for the thread that may begin operations.
-  bool knows(const Request& request) { return plans_->knows(request); }
-
   // Moving one operation on. begin() first, then advance() until operation.done; its result then tells. While
   // one is begun and not done no other may begin.
-  void begin(Operation& operation) {
-    control::LogbookSection* const section = log();
-    const std::uint64_t started = section != nullptr ? ticks() : 0;
-    operation.begun = true;
-    operation.done = false;
-    operation.number = collectives_ + 1;
-    patience_.begin(late_report_,
-                    operation.limit >= 0 ? operation.limit : limit_.load(std::memory_order_relaxed));
-    if (!failed_.load(std::memory_order_acquire) && plans_->start_known(operation)) [[likely]] {
-      ++collectives_;
-      if (section != nullptr) section->begin(*operation.entry, started);
-      if (!operation.result.ok()) operation.result = Status();
-      return;
-    }
-    begin_anew(operation, started);
-  }
-  // advance() for what is small and whose peers were faster: true if it is done.
-  bool finish(Operation& operation) {
-    if (shared_.load(std::memory_order_acquire) || operation.done ||
-        !operation.execution->finish_line(failed_) || (connections_ && !connections_->idle()))
-      return false;
-    end(operation, operation.result);
-    return true;
-  }
+  void begin(Operation& operation);
   // True if anything happened.
   bool advance(Operation& operation);
+  // A collective that was made before, to be made again with these buffers; null: begin() must judge.
+  KnownCall* known(std::uint64_t what, std::size_t count, const void* input, const void* output) noexcept {
+    KnownCall* const call = plans_->find(what, count);
+    return call != nullptr && call->fits(input, output) ? call : nullptr;
+  }
+  // begin() for such a call, and all of it if it is small and the others were faster: true if it is done, and
+  // well. If not, it is own_operation(), to be moved on.
+  bool make(KnownCall& call, const void* input, void* output) {
+    const std::uint64_t started = ticks();
+    const std::uint32_t number = collectives_ + 1;
+    call.start(input, output, number);
+    collectives_ = number;
+    control::LogbookSection* const section = log();
+    if (section != nullptr) section->begin(call.entry, started);
+    // What may leave something behind is moved on under the eyes of whoever else may do so.
+    if (!lingers_ && call.execution->finish_line()) [[likely]] {
+      log_end(section, false);
+      return true;
+    }
+    take_over(call);
+    return false;
+  }
 
   // Seconds that an operation which begins from now on may take; 0: forever; negative: as HANSA_TIMEOUT says.
   // Any thread.
@@ -225,7 +221,14 @@ class Communicator {
   void say_who_is_late();
   Result<bool> advance_one_sided(Operation& operation, bool& any);
   void hand_over_leftovers();
-  void begin_anew(Operation& operation, std::uint64_t started);
+  void watch(Operation& operation);
+  void take_over(const KnownCall& call);
+  void log_end(control::LogbookSection* section, bool failed) {
+    if (section == nullptr) return;
+    section->end(failed);
+    if (late_told_.load(std::memory_order_seq_cst)) [[unlikely]]
+      late_is_over();
+  }
 
   CommunicatorOptions options_;
   std::uint64_t generation_ = process_generation();
@@ -256,6 +259,7 @@ class Communicator {
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
+  bool lingers_ = false;  // see Connections
   std::optional<PlanCache> plans_;
   std::unique_ptr<OneSided> one_sided_;  // once a window is shown
   std::vector<std::unique_ptr<const Window>> windows_, hidden_windows_;

@@ -241,6 +241,7 @@ Status Communicator::connect_peers() {
     }
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
+    lingers_ = connections_->lingers();
     if (fault_point(Point::kInitAgreed)) return made_to_fail();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
     if (own_log_) own_log_->describe(connections_->summary(), crowded_);
@@ -250,7 +251,7 @@ Status Communicator::connect_peers() {
                   connections_->summary(), reach.direct ? ", large messages in one copy" : "",
                   crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
-  plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_function(),
+  plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),
                  [this] { return connections_->poll(); });
   return {};
 }

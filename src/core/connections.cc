@@ -192,6 +192,11 @@ bool Connections::poll() noexcept {
   return any;
 }
 
+bool Connections::lingers() const noexcept {
+  return std::any_of(used_.begin(), used_.end(),
+                     [](const Transport* transport) { return transport->capabilities().lingers; });
+}
+
 Status Connections::status() const {
   for (const Transport* transport : used_)
     if (Status status = transport->status(); !status.ok()) return status;

@@ -16,17 +16,7 @@ Memory& host_memory() {
   return *memory;
 }
 
-CombineFunction host_combine_function() { return &host_combine; }
-
-HandleTable<Communicator>& communicators() {
-  static auto* const table = new HandleTable<Communicator>;
-  return *table;
-}
-
-HandleTable<HostStream>& streams() {
-  static auto* const table = new HandleTable<HostStream>;
-  return *table;
-}
+CombineChooser host_combine_chooser() { return &choose_host_combine; }
 
 // One for each process: a forked child starts afresh, and what the parent has is the parent's.
 template <class T, class Make>
@@ -65,11 +55,6 @@ int next_operator() {
 Group& group() {
   thread_local Group group;
   return group;
-}
-
-std::atomic<int>& open_groups() {
-  static std::atomic<int> threads{0};
-  return threads;
 }
 
 std::string& last_error() {

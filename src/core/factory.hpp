@@ -19,9 +19,15 @@
 namespace hansa {
 
 Memory& host_memory();
-CombineFunction host_combine_function();
-HandleTable<Communicator>& communicators();
-HandleTable<HostStream>& streams();
+CombineChooser host_combine_chooser();
+inline HandleTable<Communicator>& communicators() noexcept {
+  static constinit HandleTable<Communicator> table;
+  return table;
+}
+inline HandleTable<HostStream>& streams() noexcept {
+  static constinit HandleTable<HostStream> table;
+  return table;
+}
 Progress& progress();
 control::Logbook& logbook();
 FailureDump& failure_dump();
@@ -31,7 +37,10 @@ int next_operator();
 // The calling thread's.
 Group& group();
 // How many threads of the process have a group open: where there is none, no thread need look for its own.
-std::atomic<int>& open_groups();
+inline std::atomic<int>& open_groups() noexcept {
+  static constinit std::atomic<int> threads{0};
+  return threads;
+}
 std::string& last_error();
 std::string& last_setting();  // of ncclParamGetStr and its kin
 

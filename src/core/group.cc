@@ -137,20 +137,17 @@ void Group::drop(const Communicator& communicator) {
   undo_all(std::move(dropped));
 }
 
-Status Group::run(Communicator& communicator, const Request& request, double limit) {
-  if (!communicator.knows(request)) {
-    HANSA_RETURN_IF_ERROR(communicator.check(request));
-  }
+Status Group::run(Communicator& communicator, const Request& request) const {
   Operation& operation = communicator.own_operation();
   operation.kind = Operation::Kind::kCollective;
   operation.request = request;
-  operation.limit = limit;
+  operation.limit = limit_;
   communicator.begin(operation);
-  if (!communicator.finish(operation)) wait(communicator, operation);
-  return operation.result;
+  return wait(communicator);
 }
 
-void Group::wait(Communicator& communicator, Operation& operation) {
+Status Group::wait(Communicator& communicator) {
+  Operation& operation = communicator.own_operation();
   Waiter waiter(communicator.crowded());
   while (!operation.done) {
     if (communicator.advance(operation))
@@ -158,17 +155,18 @@ void Group::wait(Communicator& communicator, Operation& operation) {
     else
       waiter.idle();
   }
+  return operation.result;
 }
 
 Status Group::submit(Lease communicator, StreamLease stream, const Request& request) {
+  HANSA_RETURN_IF_ERROR(communicator->check(request));
   if (!open() && !stream && communicator->blocking() &&
       communicator->pending.load(std::memory_order_acquire) == 0)
-    return run(*communicator, request, limit_);
-  HANSA_RETURN_IF_ERROR(communicator->check(request));
+    return run(*communicator, request);
   // NCCL's rule: with nothing to move nobody waits. It counts all the same, so it keeps its place.
   const bool empty = request.empty(communicator->ranks());
   if (!open() && empty && communicator->pending.load(std::memory_order_acquire) == 0)
-    return run(*communicator, request, limit_);
+    return run(*communicator, request);
   auto operation = std::make_unique<Operation>();
   operation->request = request;
   operation->own_tables(communicator->ranks());

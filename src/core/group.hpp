@@ -14,8 +14,6 @@
 
 namespace hansa {
 
-std::atomic<int>& open_groups();  // of the factory
-
 class Group {
  public:
   Group() = default;
@@ -47,13 +45,8 @@ class Group {
 
   // One call: at once if no group is open, else at its end. `communicator` is kept until then.
   Status submit(Lease communicator, StreamLease stream, const Request& request);
-  // Whether a call without a stream need not be submitted but may run at once: no group is open, no call has
-  // a time-out of its own, and nothing of the communicator is with the progress thread.
-  static bool may_run(const Communicator& communicator) noexcept {
-    return open_groups().load(std::memory_order_relaxed) == 0 && communicator.blocking() &&
-           communicator.pending.load(std::memory_order_acquire) == 0;
-  }
-  static Status run(Communicator& communicator, const Request& request, double limit = -1);
+  // Moves on the communicator's own operation, which has begun, until it is done.
+  static Status wait(Communicator& communicator);
   Status submit(Lease communicator, StreamLease stream, const PointToPoint& message);
   // All of one kind, and all or none.
   Status submit(Lease communicator, StreamLease stream, std::span<const OneSidedCall> calls);
@@ -79,7 +72,7 @@ class Group {
     Status result;
   };
 
-  static void wait(Communicator& communicator, Operation& operation);
+  Status run(Communicator& communicator, const Request& request) const;
   bool close() noexcept;
   Status run(std::vector<Entry> entries);
   Status run_together(std::vector<Joint> joints);

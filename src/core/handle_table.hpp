@@ -1,11 +1,11 @@
 // Handles that can be checked. What users hold are addresses of places in tables that are never freed, so
-// a foreign, stale or destroyed handle is recognised without touching memory that is not ours.
+// a foreign, stale or destroyed handle is recognised without touching memory that is not ours. A table itself
+// is there before any code runs, and to the end.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -60,7 +60,7 @@ class HandleTable {
     }
     const std::size_t count = total / kSegment;
     if (count == kSegments) return nullptr;
-    table_[count] = std::make_unique<Place[]>(kSegment);
+    table_[count] = new Place[kSegment];
     next_ = total + 1;
     table_[count][0].object.store(object, std::memory_order_seq_cst);
     segments_.store(count + 1, std::memory_order_release);
@@ -69,8 +69,9 @@ class HandleTable {
 
   // Takes no lock and never allocates.
   Lease find(const void* handle) const noexcept {
-    Place* place = place_of(handle);
-    if (place == nullptr) return {};
+    Place* const place = place_of(handle);
+    if (place == nullptr) [[unlikely]]
+      return {};
     // Counted before looking: who takes the object away first empties the place, then waits for the count.
     place->users.fetch_add(1, std::memory_order_seq_cst);
     T* object = place->object.load(std::memory_order_seq_cst);
@@ -99,9 +100,9 @@ class HandleTable {
     const auto address = reinterpret_cast<std::uintptr_t>(handle);
     const std::size_t count = segments_.load(std::memory_order_acquire);
     for (std::size_t s = 0; s < count; ++s) {
-      const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(table_[s].get());
+      const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(table_[s]);
       if (offset >= kSegment * sizeof(Place)) continue;
-      return offset % sizeof(Place) == 0 ? &table_[s][offset / sizeof(Place)] : nullptr;
+      return offset % sizeof(Place) == 0 ? reinterpret_cast<Place*>(address) : nullptr;
     }
     return nullptr;
   }
@@ -109,7 +110,7 @@ class HandleTable {
   std::mutex mutex_;
   std::size_t next_ = 0;
   std::atomic<std::size_t> segments_{0};
-  std::unique_ptr<Place[]> table_[kSegments];
+  Place* table_[kSegments] = {};
 };
 
 }  // namespace hansa

@@ -69,13 +69,13 @@ std::uint32_t signature_of(const Request& request, Rank ranks) {
 }  // namespace
 
 PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach,
-                     std::string wish, CombineFunction combine, std::function<bool()> poll)
+                     std::string wish, CombineChooser choose, std::function<bool()> poll)
     : self_(self),
       ranks_(ranks),
       endpoints_(endpoints),
       reach_(reach),
       wish_(std::move(wish)),
-      combine_(combine),
+      choose_(choose),
       poll_(std::move(poll)) {}
 
 Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool direct) const {
@@ -97,12 +97,12 @@ Result<Execution*> PlanCache::collective_plan(Operation& operation, bool premult
   if (Execution* found = collectives_.find(recipe)) return found;
   query.collective = algorithm->collective;
   if (collectives_.full())  // one goes, and what is remembered of it
-    for (Known& known : known_) known.what = kNothing;
+    for (KnownCall& known : known_) known.what = KnownCall::kNothing;
   return collectives_.put(recipe, execution_of(make_plan(*algorithm, query, direct)));
 }
 
 std::unique_ptr<Execution> PlanCache::execution_of(Plan plan) const {
-  return std::make_unique<Execution>(std::move(plan), endpoints_, combine_, poll_, workspace_);
+  return std::make_unique<Execution>(std::move(plan), endpoints_, choose_, poll_, workspace_);
 }
 
 BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
@@ -139,10 +139,10 @@ BlockMap PlanCache::map_of(const Request& request, std::uint32_t blocks) {
   }
 }
 
-Status PlanCache::bind(Operation& operation, Known& known) {
+Status PlanCache::bind(Operation& operation, KnownCall& known) {
   const Request& request = operation.request;
   operation.bytes = whole_bytes(request, ranks_);
-  known.what = kNothing;
+  known.what = KnownCall::kNothing;
   Call call;
   call.type = request.type;
   call.op = request.op;
@@ -172,7 +172,7 @@ Status PlanCache::bind(Operation& operation, Known& known) {
 }
 
 // Only what Communicator::check() has found right comes here.
-void PlanCache::note_buffers(const Request& request, Known& known) const {
+void PlanCache::note_buffers(const Request& request, KnownCall& known) const {
   const std::size_t share = request.count * size_of(request.type),
                     whole = share * static_cast<std::size_t>(ranks_),
                     own = share * static_cast<std::size_t>(self_);
@@ -191,26 +191,34 @@ void PlanCache::note_buffers(const Request& request, Known& known) const {
       break;
     case Collective::kAllToAll:
       known.input_bytes = known.output_bytes = whole;
-      known.in_place = kNowhere;
+      known.in_place = KnownCall::kNowhere;
       break;
     default:
       break;
   }
 }
 
-Status PlanCache::start(Operation& operation) {
-  if (operation.kind == Operation::Kind::kPointToPoint) return start_messages(operation);
+Result<KnownCall*> PlanCache::know(Operation& operation) {
   const Request& request = operation.request;
+  if (KnownCall* const known = find(request.what(), request.count)) return known;
   const bool varies = request.receive_counts != nullptr || request.op == ReduceOp::kPreMulSum;
-  Known& known = varies ? passing_ : place_of(request);
+  KnownCall& known = varies ? passing_ : place_of(request.what(), request.count);
   HANSA_RETURN_IF_ERROR(bind(operation, known));
   known.entry = log_entry(operation, ranks_);
   if (!varies) {
     note_buffers(request, known);
-    known.what = what(request);
+    known.what = request.what();
     known.count = request.count;
   }
-  run(operation, known);
+  return &known;
+}
+
+Status PlanCache::start(Operation& operation) {
+  if (operation.kind == Operation::Kind::kPointToPoint) return start_messages(operation);
+  HANSA_ASSIGN_OR_RETURN(KnownCall* const known, know(operation));
+  operation.execution = known->execution;
+  operation.entry = &known->entry;
+  known->start(operation.request.input, operation.request.output, operation.number);
   return {};
 }
 

@@ -14,11 +14,9 @@ namespace hansa {
 // Counts are in elements. `count` means what the C function means by it: the whole vector (allreduce,
 // reduce, broadcast), one rank's share (allgather, reduce_scatter, alltoall, gather, scatter).
 struct Request {
-  // The first five are one word: see PlanCache::Known.
   Collective collective = Collective::kAllReduce;
   DataType type = DataType::kInt8;
   ReduceOp op = ReduceOp::kSum;
-  std::uint8_t unused = 0;
   Rank root = 0;
   const void* input = nullptr;
   void* output = nullptr;
@@ -30,6 +28,13 @@ struct Request {
   const std::size_t* send_offsets = nullptr;
   const std::size_t* receive_counts = nullptr;
   const std::size_t* receive_offsets = nullptr;
+
+  // The first four in a word, to be compared at once.
+  static constexpr std::uint64_t what(Collective collective, DataType type, ReduceOp op, Rank root) {
+    return static_cast<std::uint64_t>(collective) | static_cast<std::uint64_t>(type) << 8 |
+           static_cast<std::uint64_t>(op) << 16 | static_cast<std::uint64_t>(root) << 32;
+  }
+  std::uint64_t what() const { return what(collective, type, op, root); }
 
   // Whether it meets nobody: all ranks know that there is nothing to move.
   bool empty(Rank ranks) const {

@@ -16,9 +16,9 @@ std::uint32_t cells(std::size_t bytes, std::size_t slot_bytes) {
 
 }  // namespace
 
-Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
+Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineChooser choose,
                      std::function<bool()> poll, std::shared_ptr<Workspace> workspace)
-    : plan_(std::move(plan)), combine_(combine), poll_(std::move(poll)), workspace_(std::move(workspace)) {
+    : plan_(std::move(plan)), choose_(choose), poll_(std::move(poll)), workspace_(std::move(workspace)) {
   const Schedule& schedule = plan_.schedule;
   for (const Channel& channel : plan_.channels)
     endpoint_of_.push_back(endpoints[static_cast<std::size_t>(channel.peer)]);
@@ -77,7 +77,8 @@ void Execution::bind(const Call& call, BoundCall& bound) const {
   const std::size_t longest = std::min(plan_.direct ? SIZE_MAX : call.chunk, call.map.max_elements());
   bound.scratch_stride = (longest * size_of(call.type) + 63) / 64 * 64;
   bound.scratch_bytes = bound.scratch_stride * plan_.schedule.scratch_blocks * plan_.window;
-  bound.line.bind(plan_, call, {endpoint_of_, measure_of_, bound.scratch_stride, direct_bytes(call)});
+  bound.line.bind(plan_, call,
+                  {endpoint_of_, measure_of_, bound.scratch_stride, direct_bytes(call), choose_});
 }
 
 void Execution::start(const Call& call) {
@@ -85,12 +86,14 @@ void Execution::start(const Call& call) {
   start(own_, {call.input, call.output, call.stamp, call.number});
 }
 
-void Execution::start_chunks(const BoundCall& bound, Occasion occasion) {
+void Execution::start_chunks(const BoundCall& bound, const std::byte* input, std::byte* output,
+                             std::uint32_t stamp, std::uint32_t number) {
+  line_ = nullptr;
   call_ = bound.call;
-  call_.input = occasion.input;
-  call_.output = occasion.output;
-  call_.stamp = occasion.stamp;
-  call_.number = occasion.number;
+  call_.input = input;
+  call_.output = output;
+  call_.stamp = stamp;
+  call_.number = number;
   scratch_stride_ = bound.scratch_stride;
   if (plan_.direct) {
     direct_bytes_ = direct_bytes(call_);

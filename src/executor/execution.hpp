@@ -36,7 +36,7 @@ class Execution {
  public:
   // `endpoints[r]` reaches rank r; may be null where the plan has no channel to r. All outlive this. `poll`
   // moves their transports on, for copies that do not end at once. The workspace serves one call at a time.
-  Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFunction combine,
+  Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineChooser choose,
             std::function<bool()> poll, std::shared_ptr<Workspace> workspace);
 
   // Works a call out for start(). Bound again, a BoundCall keeps its memory.
@@ -47,8 +47,9 @@ class Execution {
     if (!failure_.ok()) failure_ = Status();
     call_.stamp = occasion.stamp;
     scratch_ = bound.scratch_bytes > 0 ? workspace_->scratch(bound.scratch_bytes) : nullptr;
-    line_ = bound.line.bound() ? &bound.line : nullptr;
-    if (line_ == nullptr) return start_chunks(bound, occasion);
+    line_ = &bound.line;
+    if (!line_->bound()) [[unlikely]]
+      return start_chunks(bound, occasion.input, occasion.output, occasion.stamp, occasion.number);
     line_->start(occasion.input, occasion.output, scratch_, occasion.stamp);
   }
   // Both, for a call that is made once.
@@ -61,12 +62,9 @@ class Execution {
   bool done() const noexcept {
     return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
   }
-  // Advances once, where the call is a straight line; true if it is done and all is well.
-  bool finish_line(const std::atomic<bool>& ended) noexcept {
-    if (line_ == nullptr) return false;
-    advance_line(ended);
-    return line_->done();
-  }
+  // Runs a call that has just begun, where it is a straight line and its peers were faster; true if it is
+  // done and all is well.
+  bool finish_line() noexcept { return line_ != nullptr && line_->finish(); }
   // Why the call cannot be finished; ok while it can.
   const Status& failure() const noexcept { return failure_; }
   const Plan& plan() const noexcept { return plan_; }
@@ -80,11 +78,12 @@ class Execution {
     std::uint32_t position = 0, chunk = 0;
   };
 
-  void start_chunks(const BoundCall& bound, Occasion occasion);
+  void start_chunks(const BoundCall& bound, const std::byte* input, std::byte* output, std::uint32_t stamp,
+                    std::uint32_t number);
   bool advance_chunks(const std::atomic<bool>& ended);
   bool advance_line(const std::atomic<bool>& ended) {
-    if (ended.load(std::memory_order_relaxed)) return false;
-    const bool any = line_->advance(combine_);
+    if (line_->done() || ended.load(std::memory_order_relaxed)) return false;
+    const bool any = line_->advance();
     if (line_->mismatch().channel != kNoChannel) [[unlikely]]
       fail_line();
     return any;
@@ -126,7 +125,7 @@ class Execution {
   std::size_t piece(std::size_t elements, std::uint32_t chunk) const;
 
   Plan plan_;
-  CombineFunction combine_;
+  CombineChooser choose_;
   std::function<bool()> poll_;
   std::shared_ptr<Workspace> workspace_;
   std::vector<Endpoint*> endpoint_of_;      // by channel

@@ -1,7 +1,5 @@
 #include "executor/straight_line.hpp"
 
-#include <cstring>
-
 namespace hansa {
 
 bool StraightLine::runnable(const Step& step) const noexcept {
@@ -11,15 +9,40 @@ bool StraightLine::runnable(const Step& step) const noexcept {
   return true;
 }
 
-void StraightLine::place_rest(const Step& step, const Message& message, std::byte* cell) noexcept {
-  for (std::uint32_t c = 1; c < step.call_count; ++c) {
-    const CombineCall& before = step.calls[c - 1];
-    message.operand[c * message.width] = cell += before.elements * size_of(before.type);
+[[gnu::noinline]] void StraightLine::place_locals(const std::byte* input, std::byte* output,
+                                                  std::byte* scratch) noexcept {
+  input_ = input;
+  output_ = output;
+  scratch_ = scratch;
+  // As numbers: in a group of messages the offsets are addresses, and the bases are null.
+  const std::uintptr_t bases[] = {reinterpret_cast<std::uintptr_t>(input),
+                                  reinterpret_cast<std::uintptr_t>(output),
+                                  reinterpret_cast<std::uintptr_t>(scratch)};
+  for (const Local& local : locals_)
+    *local.operand = reinterpret_cast<std::byte*>(bases[static_cast<int>(local.place)] + local.offset);
+}
+
+// In a cell one part follows the other.
+[[gnu::noinline]] void StraightLine::place_rest(const Step& step) noexcept {
+  for (const Message* message = step.received; message != step.end; ++message) {
+    std::byte** operand = message->operand;
+    for (const Part* part = step.parts; part + 1 != step.parts_end; ++part, operand += message->width)
+      operand[message->width] = *operand + part->call.elements * size_of(part->call.type);
   }
 }
 
-inline bool StraightLine::acquire(const Step& step, std::uint32_t stamp) noexcept {
-  for (const Message* message = step.received; message != step.sent; ++message) {
+// Cells first, so that a step which cannot run leaves nothing behind.
+template <StraightLine::Shape kShape>
+inline bool StraightLine::run_as(const Step& step) noexcept {
+  const Message* const received = step.received;
+  const Part* const parts = step.parts;
+  const Message* const sent = kShape == Shape::kSend      ? received
+                              : kShape == Shape::kReceive ? received + 1
+                                                          : step.sent;
+  const Message* const end = kShape == Shape::kAny ? step.end : received + 1;
+  const Part* const parts_end = kShape == Shape::kAny ? step.parts_end : parts + 1;
+  const std::uint32_t stamp = stamp_ ^ step.stamp;
+  for (const Message* message = received; message != sent; ++message) {
     const Arrival arrival = message->endpoint->peek(message->lane, 0);
     if (arrival.data == nullptr) return false;
     if (arrival.stamp != stamp || arrival.bytes != step.bytes) [[unlikely]] {
@@ -27,52 +50,48 @@ inline bool StraightLine::acquire(const Step& step, std::uint32_t stamp) noexcep
       return false;
     }
     *message->operand = const_cast<std::byte*>(arrival.data);
-    if (step.call_count > 1) [[unlikely]]
-      place_rest(step, *message, *message->operand);
   }
-  for (const Message* message = step.sent; message != step.end; ++message) {
+  for (const Message* message = sent; message != end; ++message) {
     std::byte* const cell = message->endpoint->reserve(message->lane, 0);
     if (cell == nullptr) return false;
     *message->operand = cell;
-    if (step.call_count > 1) [[unlikely]]
-      place_rest(step, *message, cell);
   }
-  return true;
-}
-
-inline void StraightLine::transfer(const Step& step, CombineFunction combine) noexcept {
-  const CombineCall* call = step.calls;
-  if (step.copies) {
-    std::byte* const* const operands = call->destinations.data();  // behind the one source
-    const std::byte* const source = operands[-1];
-    std::size_t k = 0;
-    do {
-      if (operands[k] != source) std::memcpy(operands[k], source, step.bytes);
-    } while (++k != call->destinations.size());
-    return;
-  }
-  for (std::uint32_t c = step.call_count; c > 0; --c) combine(*call++);
-}
-
-inline bool StraightLine::run(const Step& step, CombineFunction combine) noexcept {
-  const std::uint32_t stamp = stamp_ ^ step.stamp;
-  if (!acquire(step, stamp)) return false;
-  transfer(step, combine);
-  for (const Message* message = step.received; message != step.sent; ++message)
+  if (kShape == Shape::kAny && step.part_count > 1) place_rest(step);
+  for (const Part* part = parts; part != parts_end; ++part) part->combine(part->call);
+  for (const Message* message = received; message != sent; ++message)
     message->endpoint->release(message->lane);
-  for (const Message* message = step.sent; message != step.end; ++message)
+  for (const Message* message = sent; message != end; ++message)
     message->endpoint->commit(message->lane, step.bytes, stamp);
   return true;
 }
 
-// Once through the list does: a step lets only later ones run.
-bool StraightLine::advance(CombineFunction combine) noexcept {
-  Step* next = next_;
-  while (next != end_ && (next->done == run_ || run(*next, combine))) ++next;
-  bool any = next != next_;
-  next_ = next;
-  for (Step* step = next; step != end_; ++step) {
-    if (step->done == run_ || !runnable(*step) || !run(*step, combine)) continue;
+inline bool StraightLine::run(const Step& step) noexcept {
+  switch (step.shape) {
+    case Shape::kSend:
+      return run_as<Shape::kSend>(step);
+    case Shape::kReceive:
+      return run_as<Shape::kReceive>(step);
+    default:
+      return run_as<Shape::kAny>(step);
+  }
+}
+
+bool StraightLine::finish() noexcept {
+  Step* step = next_;
+  while (step->done == run_ || run(*step))
+    if (++step == end_) break;
+  next_ = step;
+  return step == end_;
+}
+
+// Once through the list does: a step lets only later ones run. The one that finish() stopped at may run now;
+// the next time does for it.
+bool StraightLine::advance() noexcept {
+  const Step* const before = next_;
+  if (finish()) return true;
+  bool any = next_ != before;
+  for (Step* step = next_ + 1; step != end_; ++step) {
+    if (step->done == run_ || !runnable(*step) || !run(*step)) continue;
     step->done = run_;
     any = true;
   }

@@ -32,6 +32,7 @@ class StraightLine {
     std::span<const std::uint32_t> measures;
     std::size_t scratch_stride;
     std::size_t direct_bytes;  // messages from this size on go directly where the plan lets them
+    CombineChooser choose;
   };
 
   // Works the call out; its addresses, stamp and number do not matter. Where it needs more than one chunk or
@@ -40,19 +41,16 @@ class StraightLine {
   bool bound() const noexcept { return !steps_.empty(); }
 
   void start(const std::byte* input, std::byte* output, std::byte* scratch, std::uint32_t stamp) noexcept {
-    // As numbers: in a group of messages the offsets are addresses, and the bases are null.
-    const std::uintptr_t bases[] = {reinterpret_cast<std::uintptr_t>(input),
-                                    reinterpret_cast<std::uintptr_t>(output),
-                                    reinterpret_cast<std::uintptr_t>(scratch)};
-    for (const Local& local : locals_)
-      *local.operand = reinterpret_cast<std::byte*>(bases[static_cast<int>(local.place)] + local.offset);
+    if (input != input_ || output != output_ || scratch != scratch_) place_locals(input, output, scratch);
     ++run_;
     stamp_ = stamp;
     next_ = steps_.data();
     mismatch_.channel = kNoChannel;
   }
-  // Runs every step that can run; true if any did.
-  bool advance(CombineFunction combine) noexcept;
+  // Runs steps in order until one cannot run; true if all are done. Not when done.
+  bool finish() noexcept;
+  // Runs every step that can run; true if any did. Not when done.
+  bool advance() noexcept;
   bool done() const noexcept { return next_ == end_; }
   const Mismatch& mismatch() const noexcept { return mismatch_; }
   // A channel for which `gone` and whose message or slot some step lacks that has all else; kNoChannel if
@@ -62,21 +60,28 @@ class StraightLine {
  private:
   struct Message {
     Endpoint* endpoint;
-    std::byte** operand;  // in the step's first call
+    std::byte** operand;  // in the step's first part
     std::uint32_t channel;
     std::uint16_t lane;
-    std::uint16_t width;  // operands of a call: its place in the next call is so much further
+    std::uint16_t width;  // operands of a part: its place in the next part is so much further
   };
+  // As much of a step as lies together at every operand.
+  struct Part {
+    CombineFunction combine;
+    CombineCall call;
+  };
+  // Most steps have one part and one message, which need no loops.
+  enum class Shape : std::uint8_t { kAny, kSend, kReceive };
   // Pointers lead into the vectors below, which have their final size when they are set.
   struct Step {
     const Message *received, *sent, *end;  // where these messages begin
-    const CombineCall* calls;
+    const Part *parts, *parts_end;
     const Step* after;       // runnable for certain once all steps before this one are done
     std::uint32_t done = 0;  // in this run, though a step before it was not
     std::uint32_t bytes = 0, stamp = 0;
     std::uint32_t deps = 0;  // the first
-    std::uint16_t call_count = 0, dep_count = 0;
-    bool copies = false;
+    std::uint16_t part_count = 0, dep_count = 0;
+    Shape shape = Shape::kAny;
   };
   // An operand in memory, and where it lies.
   struct Local {
@@ -87,19 +92,21 @@ class StraightLine {
   class Binder;
 
   void set_pointers(const Plan& plan);
+  void place_locals(const std::byte* input, std::byte* output, std::byte* scratch) noexcept;
   bool runnable(const Step& step) const noexcept;
-  bool run(const Step& step, CombineFunction combine) noexcept;
-  bool acquire(const Step& step, std::uint32_t stamp) noexcept;
-  static void place_rest(const Step& step, const Message& message, std::byte* cell) noexcept;
-  static void transfer(const Step& step, CombineFunction combine) noexcept;
+  template <Shape kShape>
+  bool run_as(const Step& step) noexcept;
+  bool run(const Step& step) noexcept;
+  static void place_rest(const Step& step) noexcept;
 
   std::vector<Step> steps_;
   std::vector<Message> messages_;    // by step: those received, then those sent
   std::vector<std::uint32_t> deps_;  // those of the schedule, and the step before on each channel
-  // One for as much of a step as lies together at every operand; its spans are in operands_.
-  std::vector<CombineCall> calls_;
+  std::vector<Part> parts_;          // their calls' spans are in operands_
   std::vector<std::byte*> operands_;
   std::vector<Local> locals_;
+  const std::byte* input_ = nullptr;  // where they lie, by Place
+  std::byte *output_ = nullptr, *scratch_ = nullptr;
   std::vector<std::uint32_t> last_on_;  // by channel, while binding
 
   std::uint32_t stamp_ = 0, run_ = 0;

@@ -20,9 +20,9 @@ class StraightLine::Binder {
     return elements_of(call_.map, schedule.operands[bindings_.measures[index]], block, schedule.blocks);
   }
   bool add_messages(std::size_t bytes, std::uint32_t index);
-  void add_calls(Step& step, std::uint32_t index);
-  void add_call(std::uint32_t index, std::uint32_t block, std::size_t elements);
-  bool extends_call(std::uint32_t index, std::uint32_t block) const;
+  void add_parts(Step& step, std::uint32_t index);
+  void add_part(std::uint32_t index, std::uint32_t block, std::size_t elements);
+  bool extends_part(std::uint32_t index, std::uint32_t block) const;
   // Bytes from where an operand in memory counts from.
   std::size_t offset(const Operand& operand, std::uint32_t block) const;
 
@@ -50,7 +50,7 @@ bool StraightLine::Binder::add(std::uint32_t index) {
   for (const std::uint32_t dep : plan_.schedule.dependencies(from)) line_.deps_.push_back(dep);
   if (!add_messages(step.bytes, index)) return false;
   step.dep_count = static_cast<std::uint16_t>(line_.deps_.size() - step.deps);
-  add_calls(step, index);
+  add_parts(step, index);
   line_.steps_.push_back(step);
   return true;
 }
@@ -73,27 +73,25 @@ bool StraightLine::Binder::add_messages(std::size_t bytes, std::uint32_t index) 
   return true;
 }
 
-// Blocks that follow each other at every operand become one call.
-void StraightLine::Binder::add_calls(Step& step, std::uint32_t index) {
+// Blocks that follow each other at every operand become one part.
+void StraightLine::Binder::add_parts(Step& step, std::uint32_t index) {
   const auto& from = plan_.schedule.steps[index];
   const std::uint32_t blocks = plan_.schedule.operands[bindings_.measures[index]].blocks.size();
   for (std::uint32_t i = 0; i < blocks; ++i) {
     const std::size_t count = elements(index, i);
     if (count == 0) continue;
-    if (step.call_count > 0 && extends_call(index, i)) {
-      line_.calls_.back().elements += count;
+    if (step.part_count > 0 && extends_part(index, i)) {
+      line_.parts_.back().call.elements += count;
     } else {
-      add_call(index, i, count);
-      ++step.call_count;
+      add_part(index, i, count);
+      ++step.part_count;
     }
   }
-  if (step.call_count == 0)  // messages without bytes have cells, too
+  if (step.part_count == 0)  // messages without bytes have cells, too
     line_.operands_.resize(line_.operands_.size() + from.sources + from.destinations);
-  step.copies = step.call_count == 1 && from.sources == 1 && line_.calls_.back().premultiplied < 0 &&
-                line_.calls_.back().divisor == 1;
 }
 
-void StraightLine::Binder::add_call(std::uint32_t index, std::uint32_t block, std::size_t elements) {
+void StraightLine::Binder::add_part(std::uint32_t index, std::uint32_t block, std::size_t elements) {
   const auto& from = plan_.schedule.steps[index];
   CombineCall combine{.type = call_.type, .op = call_.op, .elements = elements, .factor = call_.factor};
   for (std::uint32_t k = 0; k < std::uint32_t{from.sources} + from.destinations; ++k) {
@@ -105,16 +103,17 @@ void StraightLine::Binder::add_call(std::uint32_t index, std::uint32_t block, st
     line_.operands_.push_back(nullptr);
   }
   if (from.finish) combine.divisor = call_.divisor;
-  line_.calls_.push_back(combine);
+  line_.parts_.push_back({nullptr, combine});
 }
 
-bool StraightLine::Binder::extends_call(std::uint32_t index, std::uint32_t block) const {
+bool StraightLine::Binder::extends_part(std::uint32_t index, std::uint32_t block) const {
   const auto& from = plan_.schedule.steps[index];
   std::size_t local = line_.locals_.size();
   for (std::uint32_t k = std::uint32_t{from.sources} + from.destinations; k-- > 0;) {
     const Operand& operand = plan_.schedule.operands[from.operands + k];
     if (operand.place == Place::kPeer) continue;
-    if (offset(operand, block) != line_.locals_[--local].offset + line_.calls_.back().elements * element_)
+    if (offset(operand, block) !=
+        line_.locals_[--local].offset + line_.parts_.back().call.elements * element_)
       return false;
   }
   return true;
@@ -131,7 +130,7 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   steps_.clear();
   messages_.clear();
   deps_.clear();
-  calls_.clear();
+  parts_.clear();
   operands_.clear();
   locals_.clear();
   last_on_.assign(plan.channels.size(), UINT32_MAX);
@@ -141,11 +140,13 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   end_ = steps_.data() + steps_.size();
   run_ = 0;
   set_pointers(plan);
+  for (Part& part : parts_) part.combine = bindings.choose(part.call);
+  place_locals(nullptr, nullptr, nullptr);
 }
 
 void StraightLine::set_pointers(const Plan& plan) {
   std::byte** at = operands_.data();
-  CombineCall* call = calls_.data();
+  Part* part = parts_.data();
   Message* message = messages_.data();
   Local* local = locals_.data();
   for (std::uint32_t s = 0; s < steps_.size(); ++s) {
@@ -162,14 +163,17 @@ void StraightLine::set_pointers(const Plan& plan) {
       if (k < from.sources) step.sent = message;
     }
     step.end = message;
-    step.calls = call;
-    for (std::uint32_t c = 0; c < step.call_count; ++c, ++call, at += width) {
-      call->sources = {at, from.sources};
-      call->destinations = {at + from.sources, from.destinations};
+    if (step.part_count == 1 && step.end - step.received == 1)
+      step.shape = step.sent == step.received ? Shape::kSend : Shape::kReceive;
+    step.parts = part;
+    step.parts_end = part + step.part_count;
+    for (; part != step.parts_end; ++part, at += width) {
+      part->call.sources = {at, from.sources};
+      part->call.destinations = {at + from.sources, from.destinations};
       for (std::uint32_t k = 0; k < width; ++k)
         if (plan.channel_of[from.operands + k] == kNoChannel) local++->operand = at + k;
     }
-    if (step.call_count == 0) at += width;
+    if (step.part_count == 0) at += width;
   }
 }
 

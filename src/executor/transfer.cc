@@ -85,7 +85,7 @@ void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t 
   }
   combine.destinations = std::span(to_).first(taken);
   combine.elements = bytes / element_bytes_;
-  if (taken > 0 && failure_.ok()) combine_(combine);
+  if (taken > 0 && failure_.ok()) choose_(combine)(combine);
   for (std::uint32_t k = step.sources; k < count; ++k) {
     if (!walk_[k].is_copied()) continue;
     const std::uint32_t operand = step.operands + k;

@@ -132,6 +132,7 @@ TEST_P(TransportContract, WhatAnIdleTransportSentNeedsItNoMore) {
                                     : receive(self, peer, 1, label, bytes)))
           return;
       }
+      EXPECT_TRUE(self.transport().idle() || self.transport().capabilities().lingers);
       if (self.rank() == sender && !self.wait([&] { return self.transport().idle(); })) return;
       if (!self.rest()) return;
     }

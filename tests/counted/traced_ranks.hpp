@@ -29,7 +29,7 @@ inline void must(ncclResult_t result) {
 // What the ranks call, `count` floats each; rooted ones so that both ranks play both parts.
 struct CountedCall {
   std::string name;
-  std::function<ncclResult_t(const float* in, float* out, std::size_t count, ncclComm_t comm)> make;
+  ncclResult_t (*make)(const float* in, float* out, std::size_t count, ncclComm_t comm);
 };
 
 inline const std::array<CountedCall, 10>& counted_calls() {

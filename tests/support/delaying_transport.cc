@@ -175,9 +175,11 @@ class DelayingEndpoint final : public Endpoint {
 class DelayingTransport final : public Transport {
  public:
   DelayingTransport(std::unique_ptr<Transport> inner, std::uint16_t lanes, std::uint64_t seed)
-      : inner_(std::move(inner)), lanes_(lanes), seed_(seed) {}
+      : inner_(std::move(inner)), capabilities_(inner_->capabilities()), lanes_(lanes), seed_(seed) {
+    capabilities_.lingers = true;
+  }
   std::string_view name() const noexcept override { return inner_->name(); }
-  const Capabilities& capabilities() const noexcept override { return inner_->capabilities(); }
+  const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::vector<std::byte> address() const override { return inner_->address(); }
   Result<std::unique_ptr<Endpoint>> connect(Rank peer, BytesView address) override {
     HANSA_ASSIGN_OR_RETURN(auto endpoint, inner_->connect(peer, address));
@@ -204,6 +206,7 @@ class DelayingTransport final : public Transport {
 
  private:
   std::unique_ptr<Transport> inner_;
+  Capabilities capabilities_;
   std::uint16_t lanes_;
   std::uint64_t seed_;
   std::vector<std::weak_ptr<DelayedPeer>> peers_;

@@ -127,7 +127,10 @@ class Exhaustive : public testing::TestWithParam<int> {
       call.destinations = to;
       call.elements = size;
       call.streaming = variant.streaming;
-      combine_at(level, call);
+      if (&level == &combine_levels().back())
+        choose_host_combine(call)(call);
+      else
+        combine_at(level, call);
       for (std::size_t d = 0; d < fan_out; ++d) {
         ASSERT_TRUE(destinations_[d].untouched_after(size)) << describe(level, call);
         for (std::size_t e = 0; e < size; ++e)

@@ -26,7 +26,7 @@ std::string run(Cluster& cluster, const Algorithm& row, const Query& query, std:
   std::vector<std::unique_ptr<Execution>> executions;
   for (Rank rank = 0; rank < query.ranks; ++rank) {
     executions.push_back(std::make_unique<Execution>(lower_for(row, query, rank), cluster.endpoints(rank),
-                                                     &host_combine, cluster.poll(rank),
+                                                     &choose_host_combine, cluster.poll(rank),
                                                      std::make_shared<Workspace>()));
     executions.back()->start(exercise.call(rank, executions.back()->plan(), cluster.message_bytes()));
   }
@@ -134,7 +134,7 @@ TEST(Executor, NamesAPeerThatIsInAnotherCall) {
   std::vector<std::unique_ptr<Execution>> executions;
   for (Rank rank = 0; rank < 2; ++rank) {
     executions.push_back(std::make_unique<Execution>(lower(row.build(query, rank)), cluster.endpoints(rank),
-                                                     &host_combine, cluster.poll(rank),
+                                                     &choose_host_combine, cluster.poll(rank),
                                                      std::make_shared<Workspace>()));
     Call call = exercise.call(rank, executions.back()->plan(), cluster.message_bytes());
     call.stamp += static_cast<std::uint32_t>(rank);

@@ -131,6 +131,7 @@ class CheckedTransport final : public Transport {
       : inner_(std::move(inner)), shared_(std::make_shared<Shared>(std::move(shared))) {
     capabilities_.slot_bytes = inner_->capabilities().slot_bytes - kRoom;
     capabilities_.slots = inner_->capabilities().slots;
+    capabilities_.lingers = inner_->capabilities().lingers;
   }
   std::string_view name() const noexcept override { return inner_->name(); }
   const Capabilities& capabilities() const noexcept override { return capabilities_; }

@@ -32,7 +32,7 @@ std::uint16_t fold(std::uint64_t communicator) {
 class Core {
  public:
   Core(const TransportOptions& options, SlotShape shape, std::unique_ptr<Fabric> fabric, bool loopback)
-      : capabilities_{.slot_bytes = shape.bytes, .slots = shape.count, .direct = false},
+      : capabilities_{.slot_bytes = shape.bytes, .slots = shape.count, .lingers = true},
         rank_(options.rank),
         fabric_(std::move(fabric)),
         address_{.loopback = loopback ? loopback_identity() : 0,

@@ -27,18 +27,32 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .direct_own = local_->memory.known()};
 }
 
-void ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noexcept {
+bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noexcept {
   const Status status = back_lane(region, local_->inbox->layout(), lane);
   *backed = status.ok();
   if (!status.ok()) local_->failure = status;
+  return *backed;
+}
+
+// Apart from reserve() and peek(), which are called more often than anything else; so is refuse().
+[[gnu::noinline]] std::byte* ShmEndpoint::reserve_first(std::uint16_t lane, std::uint32_t ahead) noexcept {
+  return back(outgoing_.get(), lane, &lanes_[lane].out_backed) ? reserve(lane, ahead) : nullptr;
+}
+
+[[gnu::noinline]] Arrival ShmEndpoint::peek_first(std::uint16_t lane, std::uint32_t ahead) noexcept {
+  return back(incoming_, lane, &lanes_[lane].in_backed) ? peek(lane, ahead) : Arrival();
+}
+
+[[gnu::noinline]] Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
+  local_->failure = Status(Code::kDamaged, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
+                                                      peer_, bytes, capabilities_.slot_bytes));
+  return {};
 }
 
 std::byte* ShmEndpoint::reserve(std::uint16_t lane, std::uint32_t ahead) noexcept {
   Sender<Cells>& out = lanes_[lane].out;
-  if (bool& backed = lanes_[lane].out_backed; !backed) [[unlikely]] {
-    back(outgoing_.get(), lane, &backed);
-    if (!backed) return nullptr;
-  }
+  if (!lanes_[lane].out_backed) [[unlikely]]
+    return reserve_first(lane, ahead);
   const std::uint32_t cell = out.reserve(ahead);
   return cell == Sender<Cells>::kNone ? nullptr : out.cells().payload(cell);
 }
@@ -49,23 +63,14 @@ void ShmEndpoint::commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t 
 
 Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
   Receiver<Cells>& in = lanes_[lane].in;
-  if (bool& backed = lanes_[lane].in_backed; !backed) [[unlikely]] {
-    back(incoming_, lane, &backed);
-    if (!backed) return {};
-  }
+  if (!lanes_[lane].in_backed) [[unlikely]]
+    return peek_first(lane, ahead);
   const auto message = in.peek(ahead);
   if (!message.arrived) return {};
   const std::uint32_t bytes = bytes_in(message.flag);
   if (bytes > capabilities_.slot_bytes) [[unlikely]]
     return refuse(bytes);
   return {in.cells().payload(message.cell), bytes, stamp_in(message.flag)};
-}
-
-// Apart from peek(), which is called more often than anything else.
-Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
-  local_->failure = Status(Code::kDamaged, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
-                                                       peer_, bytes, capabilities_.slot_bytes));
-  return {};
 }
 
 void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }

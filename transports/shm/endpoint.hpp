@@ -39,13 +39,15 @@ class ShmEndpoint final : public Endpoint {
   void quiesce() noexcept override;
 
  private:
-  struct Lane {
+  struct alignas(128) Lane {
     Sender<Cells> out;
     Receiver<Cells> in;
     bool out_backed = false, in_backed = false;
   };
   // Sets `backed`, or fails the transport.
-  void back(std::byte* region, std::uint16_t lane, bool* backed) noexcept;
+  bool back(std::byte* region, std::uint16_t lane, bool* backed) noexcept;
+  std::byte* reserve_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
+  Arrival peek_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival refuse(std::uint32_t bytes) noexcept;
   template <class Move>
   void visit(Completion& done, Move move) noexcept;

@@ -50,21 +50,22 @@ class Cells {
       : cells_(region + layout.cells_at(lane)),
         released_(region + Layout::kApart * (2u + lane)),
         stride_(layout.stride()),
-        count_(layout.shape.count) {}
-  std::uint32_t count() const { return count_; }
+        last_(layout.shape.count - 1) {}
+  std::uint32_t count() const { return last_ + 1; }
   Word flag(std::uint32_t cell) const { return word(cells_ + cell * stride_); }
   Word released() const { return word(released_); }
   std::byte* payload(std::uint32_t cell) const { return cells_ + cell * stride_ + Layout::kFlagBytes; }
+  bool spills(std::uint32_t bytes) const { return bytes > kLine - Layout::kFlagBytes; }
   // Not the flag's line: the receiver is polling it, and would only be slowed down.
   void prefetch(std::uint32_t cell, std::uint32_t bytes) const {
     const std::byte* const first = cells_ + cell * stride_;
     const std::byte* const end = first + std::min<std::size_t>(bytes + Layout::kFlagBytes, kPrefetchMost);
-    for (const std::byte* line = first + 64; line < end; line += 64) prefetch_for_write(line);
+    for (const std::byte* line = first + kLine; line < end; line += kLine) prefetch_for_write(line);
   }
 
  private:
   // Beyond it nothing was gained (16 KiB messages).
-  static constexpr std::size_t kPrefetchMost = 4096;
+  static constexpr std::size_t kPrefetchMost = 4096, kLine = 64;
   static Word word(std::byte* at) { return Word(*reinterpret_cast<std::uint64_t*>(at)); }
   static void prefetch_for_write(const std::byte* line) {
 #if defined(__x86_64__)
@@ -78,7 +79,7 @@ class Cells {
   std::byte* cells_;
   std::byte* released_;
   std::size_t stride_;
-  std::uint32_t count_;
+  std::uint32_t last_;  // the place of the last cell
 };
 
 // A region's gate, as gate.hpp wants it.

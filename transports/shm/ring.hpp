@@ -35,6 +35,7 @@ constexpr bool is_message(std::uint64_t flag, std::uint64_t message) {
 }
 
 // Cells offers count() (a power of two below 2^15), flag(i) and released() (words with load and store), and
+// for a message of that length spills(bytes), whether it takes more than its flag's line, and then
 // prefetch(i, bytes), a hint that cell i will soon be written.
 template <class Cells>
 class Sender {
@@ -54,11 +55,12 @@ class Sender {
     return cell(sent_ + ahead);
   }
   void commit(std::uint32_t bytes, std::uint32_t stamp) {
-    cells_.flag(cell(sent_)).store(flag_of(sent_ + 1, bytes, stamp), std::memory_order_release);
-    ++sent_;
+    const std::uint64_t message = sent_++;
+    cells_.flag(cell(message)).store(flag_of(message + 1, bytes, stamp), std::memory_order_release);
     // Taking the next cell's lines from the receiver's cache costs as much as all the rest of a message; done
     // now, it overlaps with the wait for the answer.
-    if (fits(0)) cells_.prefetch(cell(sent_), bytes);
+    if (cells_.spills(bytes) && fits(0)) [[unlikely]]
+      cells_.prefetch(cell(sent_), bytes);
   }
 
  private:

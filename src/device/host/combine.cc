@@ -5,23 +5,75 @@
 namespace hansa {
 namespace {
 
-CombineFunction kernel(const CombineLevel& level, DataType type, ReduceOp op) {
-  const bool sums = op == ReduceOp::kAvg || op == ReduceOp::kPreMulSum;
-  return (*level.kernels)[static_cast<std::size_t>(type)][sums ? 0 : static_cast<std::size_t>(op)];
+const CombineLevel& best_level() {
+  static const CombineLevel& best = combine_levels().back();
+  return best;
 }
 
-// Apart from combine_at(), which often has little to do; so is average().
-[[gnu::noinline]] void copy(const CombineLevel& level, const CombineCall& call) {
-  const std::size_t bytes = call.elements * size_of(call.type);
+CombineFunction kernel(const CombineLevel& level, const CombineCall& call) {
+  const bool sums = call.op == ReduceOp::kAvg || call.op == ReduceOp::kPreMulSum;
+  const auto& of_type = (*level.kernels)[static_cast<std::size_t>(call.type)];
+  return of_type[sums ? 0 : static_cast<std::size_t>(call.op)](call);
+}
+
+std::size_t bytes_of(const CombineCall& call) { return call.elements * size_of(call.type); }
+
+bool copies(const CombineCall& call) { return call.sources.size() == 1 && call.premultiplied < 0; }
+bool averages(const CombineCall& call) { return call.divisor > 1 && !is_float(call.type); }
+bool empty(const CombineCall& call) {
+  return call.elements == 0 || call.sources.empty() || call.destinations.empty();
+}
+
+// From kBytes to twice as many: all is read before anything is written.
+template <std::size_t kBytes>
+void copy_short(const CombineCall& call) {
+  const std::size_t rest = bytes_of(call) - kBytes;
+  const std::byte* const from = call.sources[0];
+  std::array<std::byte, kBytes> first, last;
+  std::memcpy(first.data(), from, kBytes);
+  std::memcpy(last.data(), from + rest, kBytes);
+  for (std::byte* to : call.destinations) {
+    std::memcpy(to, first.data(), kBytes);
+    std::memcpy(to + rest, last.data(), kBytes);
+  }
+}
+
+// To one destination.
+template <std::size_t kBytes>
+void copy_exactly(const CombineCall& call) {
+  std::array<std::byte, kBytes> all;
+  std::memcpy(all.data(), call.sources[0], kBytes);
+  std::memcpy(call.destinations[0], all.data(), kBytes);
+}
+
+void copy_long(const CombineCall& call) {
+  const std::size_t bytes = bytes_of(call);
+  for (std::byte* to : call.destinations)
+    if (to != call.sources[0]) std::memcpy(to, call.sources[0], bytes);
+}
+
+CombineFunction choose_copy(const CombineCall& call) {
+  const std::size_t bytes = bytes_of(call);
+  const bool once = call.destinations.size() == 1;
+  if (bytes < 4 || bytes > 64) return copy_long;
+  if (once && bytes == 4) return copy_exactly<4>;
+  if (once && bytes == 8) return copy_exactly<8>;
+  if (once && bytes == 16) return copy_exactly<16>;
+  if (bytes < 8) return copy_short<4>;
+  if (bytes < 16) return copy_short<8>;
+  return bytes < 32 ? copy_short<16> : copy_short<32>;
+}
+
+void copy(const CombineLevel& level, const CombineCall& call) {
   if (call.destinations.size() > 1 || call.streaming) {
     // The maximum of one source: read once, written everywhere.
     CombineCall bytewise = call;
     bytewise.type = DataType::kInt8;
-    bytewise.elements = bytes;
+    bytewise.elements = bytes_of(call);
     bytewise.op = ReduceOp::kMax;
-    kernel(level, bytewise.type, bytewise.op)(bytewise);
-  } else if (call.destinations[0] != call.sources[0]) {
-    std::memcpy(call.destinations[0], call.sources[0], bytes);
+    kernel(level, bytewise)(bytewise);
+  } else {
+    copy_long(call);
   }
 }
 
@@ -60,12 +112,12 @@ void divide(DataType type, std::byte* block, std::size_t elements, std::int64_t 
 
 // The sum lies in the first destination before it is divided there: the executor's calls are chunks that stay
 // in a cache, so that a second pass costs less than the division.
-[[gnu::noinline]] void average(const CombineLevel& level, const CombineCall& call) {
+void average(const CombineLevel& level, const CombineCall& call) {
   CombineCall sum = call;
   sum.destinations = call.destinations.first(1);
   sum.streaming = false;
   std::byte* const quotient = call.destinations[0];
-  kernel(level, call.type, call.op)(sum);
+  kernel(level, sum)(sum);
   divide(call.type, quotient, call.elements, call.divisor);
   for (std::byte* destination : call.destinations.subspan(1))
     if (destination != quotient) std::memcpy(destination, quotient, call.elements * size_of(call.type));
@@ -74,16 +126,20 @@ void divide(DataType type, std::byte* block, std::size_t elements, std::int64_t 
 }  // namespace
 
 void combine_at(const CombineLevel& level, const CombineCall& call) {
-  if (call.elements == 0 || call.sources.empty() || call.destinations.empty()) return;
-  if (call.divisor > 1 && !is_float(call.type)) [[unlikely]]
-    return average(level, call);
-  if (call.sources.size() == 1 && call.premultiplied < 0) return copy(level, call);
-  kernel(level, call.type, call.op)(call);
+  if (empty(call)) return;
+  if (averages(call)) return average(level, call);
+  if (copies(call)) return copy(level, call);
+  kernel(level, call)(call);
 }
 
-void host_combine(const CombineCall& call) {
-  static const CombineLevel& best = combine_levels().back();
-  combine_at(best, call);
+void host_combine(const CombineCall& call) { combine_at(best_level(), call); }
+
+CombineFunction choose_host_combine(const CombineCall& call) {
+  if (empty(call) || averages(call)) return host_combine;
+  if (!copies(call)) return kernel(best_level(), call);
+  // Beyond a few lines many copies are made by reading once.
+  const bool spread = call.destinations.size() > 1 && bytes_of(call) > 64;
+  return spread || call.streaming ? host_combine : choose_copy(call);
 }
 
 }  // namespace hansa

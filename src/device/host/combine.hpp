@@ -14,12 +14,14 @@ namespace hansa {
 // rounding mode; the denormals of fp32 and fp64 are kept unless the thread asked its processor to flush them.
 // `premultiplied` is meant for sums; `divisor` above 1 also divides a single source.
 void host_combine(const CombineCall& call);
+// What host_combine() would do, without finding out what that is.
+CombineFunction choose_host_combine(const CombineCall& call);
 
-// One way to run the kernels. The table is indexed by DataType, then by kSum, kProd, kMax, kMin; its
-// functions do the plain combine only: no integer average, at least one source, one destination and one
+// One way to run the kernels. The table is indexed by DataType, then by kSum, kProd, kMax, kMin; it has
+// functions for the plain combine only: no integer average, at least one source, one destination and one
 // element.
 struct CombineLevel {
-  using Kernels = std::array<std::array<CombineFunction, 4>, kDataTypes>;
+  using Kernels = std::array<std::array<CombineChooser, 4>, kDataTypes>;
   std::string_view name;
   const Kernels* kernels = nullptr;
 };

@@ -25,11 +25,11 @@ HWY_BEFORE_NAMESPACE();
 namespace hansa {
 namespace HWY_NAMESPACE {
 
-using Functions = std::array<CombineFunction, 4>;
+using Functions = std::array<CombineChooser, 4>;
 
 template <class Sum, class Product, class Extreme>
 constexpr Functions functions() {
-  return {run<Sum>, run<Product>, run<Extreme>, run<Extreme>};
+  return {choose<Sum>, choose<Product>, choose<Extreme>, choose<Extreme>};
 }
 
 template <class T>

@@ -42,6 +42,13 @@ class Loop {
     hwy::FlushStream();
   }
 
+  // One unit of two sources into one destination.
+  HWY_INLINE void two() const {
+    Value sum = read(sources_[0], 0);
+    kind_.combine(sum, read(sources_[1], 1));
+    kind_.template store<false>(sum, destinations_[0]);
+  }
+
   // One or two units, which then overlap.
   HWY_INLINE void pair(std::size_t bytes) const {
     Value sum[2];
@@ -138,41 +145,66 @@ class Loop {
 };
 
 template <class Kind>
-HWY_NOINLINE void run_cached(const CombineCall& call) {
+void run_cached(const CombineCall& call) {
   Loop<Kind>(call).cached(call.elements * Kind::kElement);
 }
 
+// Only elements at multiples of their size can be brought to a vector's alignment.
 template <class Kind>
-HWY_NOINLINE void run_streamed(const CombineCall& call) {
+void run_streamed(const CombineCall& call) {
+  if (reinterpret_cast<std::uintptr_t>(call.destinations[0]) % Kind::kElement != 0)
+    return run_cached<Kind>(call);
   Loop<Kind>(call).streamed(call.elements * Kind::kElement);
 }
 
+template <class Kind>
+void run_two(const CombineCall& call) {
+  Loop<Kind>(call).two();
+}
+
+template <class Kind>
+void run_pair(const CombineCall& call) {
+  Loop<Kind>(call).pair(call.elements * Kind::kElement);
+}
+
+template <class Kind>
+void run_padded(const CombineCall& call) {
+  Loop<Kind>(call).padded(call.elements * Kind::kElement);
+}
+
+// Of calls that multiply nothing.
+template <class Kind>
+class Unscaled : public Kind {
+ public:
+  static constexpr bool kScales = false;
+  explicit HWY_INLINE Unscaled(const CombineCall& call) : Kind(call) {}
+};
+
 // Up to two vectors: the largest vector that fits, twice.
 template <class Kinds, std::size_t kBytes = kVector>
-HWY_INLINE void run_short_from(const CombineCall& call, std::size_t bytes) {
+CombineFunction choose_short(const CombineCall& call) {
   using Kind = typename Kinds::template Of<kBytes>;
-  if (bytes >= Kind::kUnit) return Loop<Kind>(call).pair(bytes);
-  if constexpr (kBytes > Kinds::kLeast)
-    run_short_from<Kinds, kBytes / 2>(call, bytes);
-  else
-    Loop<Kind>(call).padded(bytes);
-}
-
-template <class Kinds>
-HWY_NOINLINE void run_short(const CombineCall& call) {
-  run_short_from<Kinds>(call, call.elements * Kinds::template Of<kVector>::kElement);
-}
-
-template <class Kinds>
-void run(const CombineCall& call) {
-  using Kind = typename Kinds::template Of<kVector>;
-  if (call.elements <= 2 * Kind::kUnit / Kind::kElement) return run_short<Kinds>(call);
-  if constexpr (Kinds::kStreams) {
-    // Only elements at multiples of their size can be brought to a vector's alignment.
-    if (call.streaming && reinterpret_cast<std::uintptr_t>(call.destinations[0]) % Kind::kElement == 0)
-      return run_streamed<Kind>(call);
+  const std::size_t bytes = call.elements * Kind::kElement;
+  if constexpr (Kind::kScales) {
+    if (bytes >= Kind::kUnit && call.premultiplied >= 0) return run_pair<Kind>;
   }
-  run_cached<Kind>(call);
+  const bool two = call.sources.size() == 2 && call.destinations.size() == 1;
+  if (bytes == Kind::kUnit && two) return run_two<Unscaled<Kind>>;
+  if (bytes >= Kind::kUnit) return run_pair<Unscaled<Kind>>;
+  if constexpr (kBytes > Kinds::kLeast)
+    return choose_short<Kinds, kBytes / 2>(call);
+  else
+    return run_padded<Kind>;
+}
+
+template <class Kinds>
+CombineFunction choose(const CombineCall& call) {
+  using Kind = typename Kinds::template Of<kVector>;
+  if (call.elements <= 2 * Kind::kUnit / Kind::kElement) return choose_short<Kinds>(call);
+  if constexpr (Kinds::kStreams) {
+    if (call.streaming) return run_streamed<Kind>;
+  }
+  return run_cached<Kind>;
 }
 
 }  // namespace HWY_NAMESPACE
