@@ -74,6 +74,7 @@ struct Descriptor {
 struct Completion {
   enum class State : std::uint8_t { kPending, kDone, kFailed };
   State state = State::kPending;
+  bool attended = false;  // the peer polls until it knows that this is done
 };
 
 class Endpoint {

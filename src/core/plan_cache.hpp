@@ -104,6 +104,7 @@ class PlanCache {
   std::string wish_;
   CombineFunction combine_;
   std::function<bool()> poll_;
+  std::size_t streams_from_;
   std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
   std::array<Known, 32> known_{};
   Known* last_ = known_.data();

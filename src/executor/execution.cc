@@ -46,6 +46,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineFun
   total_.resize(schedule.steps.size());
   unfinished_.reserve(schedule.steps.size());
   walk_.resize(widest);
+  copies_.resize(widest);
   from_.resize(widest);
   to_.resize(widest);
   if (plan_.direct) direct_.bind(plan_, endpoint_of_);
@@ -98,7 +99,7 @@ void Execution::start_chunks(const BoundCall& bound, Occasion occasion) {
     direct_.start(call_.number, call_.stamp);
   }
   // Where nothing is copied by pieces they cost addresses only.
-  if (plan_.direct) pieces_ = workspace_->pieces(walk_.size());
+  if (plan_.direct) pieces_ = workspace_->pieces(2 * walk_.size());
   element_bytes_ = size_of(call_.type);
   std::fill(cursors_.begin(), cursors_.end(), Cursor{});
   std::fill(next_.begin(), next_.end(), 0);
@@ -123,9 +124,10 @@ void Execution::fail_line() {
   fail_mismatch(plan_.channels[found.channel], found.arrival, found.expected);
 }
 
-bool Execution::advance_chunks(const std::atomic<bool>& ended) {
+bool Execution::advance_chunks(const std::atomic<bool>& ended, bool alone) {
   bool any = false;
   ended_ = &ended;
+  alone_ = alone;
   if (plan_.direct && failure_.ok()) failure_ = direct_.drain();
   for (bool again = true; again && failure_.ok() && !ended.load(std::memory_order_relaxed);) {
     again = false;
@@ -164,6 +166,7 @@ bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
 }
 
 Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
+  if (copies_with_ >= 0 && gone(copies_with_)) return copies_with_;
   if (line_ != nullptr) {
     const std::uint32_t channel =
         line_->waits_for([&](std::uint32_t c) { return gone(plan_.channels[c].peer); });
