@@ -51,6 +51,7 @@ struct Capabilities {
   std::uint32_t slots = 0;     // of one channel; at least 2; the same on all ranks
   bool direct = false;         // describe(), map(), get(), put() work towards this peer, for any memory
   bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
+  bool copies_dear = false;    // a get or put costs more than a message through slots, where one holds it
   // The largest message of which a channel holds two.
   constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }
 };

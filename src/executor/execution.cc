@@ -223,12 +223,11 @@ bool Execution::try_step(std::uint32_t index) {
   }
   if (!dependencies_met(index, chunk)) return false;
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
-  const bool accepting = accepts(index, bytes);
-  if (accepting && !direct_.announced(index)) announce(index, bytes);
+  if (accepts(index, bytes) && !direct_.announced(index)) announce(index, bytes);
   if (!on_turn(index, chunk)) return false;
   for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k)
     if (!(goes_direct(k, bytes) ? acquire_direct(k, index, bytes) : acquire(k, index, bytes))) return false;
-  if (bytes > 0 && !accepting) transfer(index, chunk);
+  if (bytes > 0 && !accepts(index, bytes)) transfer(index, chunk);
   if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
   hand_over(index, bytes);
   if (plan_.direct && direct_.unread(index) > 0)

@@ -105,8 +105,11 @@ class Execution {
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
-    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_;
+    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_ &&
+           !direct_.remote(operand).by_slots;
   }
+  // Whether the outgoing message, whose receiver's memory is known if it is to be written, had better not.
+  bool better_by_slots(std::uint32_t operand, std::uint32_t step, std::size_t bytes) const;
   bool acquire_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
   // Whether the step only accepts what a peer writes into its destination.
   bool accepts(std::uint32_t step, std::size_t bytes) const;

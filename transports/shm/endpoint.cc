@@ -25,7 +25,8 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
   capabilities_ = {.slot_bytes = layout.shape.bytes,
                    .slots = layout.shape.count,
                    .direct = peer_memory_.reaches_all(),
-                   .direct_own = local_->memory.known()};
+                   .direct_own = local_->memory.known(),
+                   .copies_dear = local_->copies_dear && !peer_memory_.same_process()};
   if (!ferries) return;
   ferry_.emplace(incoming_, outgoing_.get(), layout);
   local_->ferries.push_back(&*ferry_);

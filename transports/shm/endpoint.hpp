@@ -20,6 +20,7 @@ struct Local {
   std::shared_ptr<Inbox> inbox;
   OwnMemory memory;
   std::uint64_t beacon = 0;
+  bool copies_dear = false;
   std::vector<Ferry*> ferries{};  // of the endpoints that have one
   Status failure{};
 };

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kMagic = 0x316d68732d61736eu;
 constexpr std::uint64_t kInboxKey = 0;  // allocations count from 1
+constexpr std::uint32_t kFerryCells = 64;
 
 // Only ranks that run the same build meet, so the struct itself travels.
 struct Address {
@@ -132,8 +133,8 @@ Status probe_shm() {
 
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
   const auto channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * lanes;
-  SlotShape shape{16 * 1024, 16};
-  const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > kShmInbox; };
+  SlotShape shape{64 * 1024, 16};
+  const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > shm_inbox(ranks); };
   while (too_much() && shape.bytes > 1024) shape.bytes /= 2;
   while (too_much() && shape.count > 4) shape.count /= 2;
   while (too_much() && shape.bytes > 512) shape.bytes /= 2;
@@ -148,7 +149,7 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   }
   shm::Address address;
   address.communicator = options.communicator;
-  address.layout = {shape, options.lanes, 4 * shape.count};
+  address.layout = {shape, options.lanes, shm::kFerryCells};
   address.rank = options.rank;
   address.ranks = options.ranks;
   static const bool dear = shm::single_copy_is_dear();
@@ -159,8 +160,10 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   address.fds = provider->address();
   HANSA_ASSIGN_OR_RETURN(address.inbox_file, control::file_of_this_process(inbox->fd()));
   auto& fds = *provider;
-  auto local = std::make_shared<shm::Local>(shm::Local{
-      .provider = std::move(provider), .inbox = std::move(inbox), .memory = {options.memory, fds}});
+  auto local = std::make_shared<shm::Local>(shm::Local{.provider = std::move(provider),
+                                                       .inbox = std::move(inbox),
+                                                       .memory = {options.memory, fds},
+                                                       .copies_dear = dear});
   return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }
 
