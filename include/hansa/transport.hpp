@@ -52,6 +52,7 @@ struct Capabilities {
   bool direct = false;         // describe(), map(), get(), put() work towards this peer, for any memory
   bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
   bool lingers = false;        // of a transport: idle() may be false
+  bool copies_dear = false;    // a get or put costs more than a message through slots, where one holds it
   // The largest message of which a channel holds two.
   constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }
 };
@@ -75,6 +76,7 @@ struct Descriptor {
 struct Completion {
   enum class State : std::uint8_t { kPending, kDone, kFailed };
   State state = State::kPending;
+  bool attended = false;  // the peer polls until it knows that this is done
 };
 
 class Endpoint {

@@ -225,7 +225,11 @@ bool Communicator::advance_alone(Operation& operation) {
     over = !all.ok() || all.value();
     result = all.status();
   } else {
-    any = operation.execution->advance(failed_);
+    running_ = &operation;
+    // Of several operations that a thread drives in turn, two ranks would wait for each other in different
+    // ones.
+    const bool alone = &operation == &own_operation_;
+    any = operation.execution->advance(failed_, alone);
     over = operation.execution->done();
     if (over) result = operation.execution->failure();
   }
@@ -250,11 +254,29 @@ bool Communicator::advance_alone(Operation& operation) {
   any = connections_->poll() || any;
   if (any) stuck_since_ = {};
   if (any) return true;
+  look_at_peers(operation);
+  return false;
+}
+
+// Where nothing moves: whether something ever will.
+void Communicator::look_at_peers(const Operation& operation) {
   if (any_left_.load(std::memory_order_acquire))
     if (const Status left = look_for_left(operation); !left.ok()) raise(left);
   if (const Status status = connections_->status(); !status.ok())
     raise(status.code() == Code::kRemote ? better_known(status, kWord) : status);
-  return false;
+}
+
+bool Communicator::poll_within_step() {
+  const bool moved = connections_->poll();
+  if (const Patience::Due due = patience_.poll(moved); due != Patience::Due::kNothing) [[unlikely]]
+    if (const Status late = lose_patience(*running_, due); !late.ok()) raise(late);
+  if (unsaid_.load(std::memory_order_acquire)) [[unlikely]]
+    say_who_is_late();
+  if (moved)
+    stuck_since_ = {};
+  else
+    look_at_peers(*running_);
+  return moved;
 }
 
 // Who leaves has sent all it ever will, but the last of it may still be on its way.

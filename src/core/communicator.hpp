@@ -145,7 +145,7 @@ class Communicator {
   std::atomic<std::uint32_t> pending{0};
   // The queue of those, guarded by the progress thread's lock.
   std::deque<Operation*> queue;
-  // For calls that need no queue: an operation to reuse.
+  // For calls that need no queue: an operation to reuse, and all that its thread drives meanwhile.
   Operation& own_operation() noexcept { return own_operation_; }
 
   // An id for ranks that are to join a grown child; one at a time, until that is called for.
@@ -207,11 +207,14 @@ class Communicator {
   void complete_tables(Operation& operation) const;
   // Nothing moved: whether that is for good, because a rank that the operation needs has left.
   Status look_for_left(const Operation& operation);
+  void look_at_peers(const Operation& operation);
   bool advance_alone(Operation& operation);
   // lateness.cc: what is due when an operation takes long.
   Status lose_patience(const Operation& operation, Patience::Due due);
   bool judged() const;
   Status timed_out(const Operation& operation);
+  // For a step that waits for a peer, and ends when the communicator fails: true if anything moved.
+  bool poll_within_step();
   Status asked_about(const Operation& operation, const Status& mismatch) const;
   void note_waits_for(const Operation& operation);
   std::string this_call() const;
@@ -242,6 +245,7 @@ class Communicator {
   // Who has left, by rank; written by the control thread.
   std::unique_ptr<std::atomic<bool>[]> left_;
   std::atomic<bool> any_left_{false};
+  const Operation* running_ = nullptr;                   // whose step poll_within_step() is for
   std::chrono::steady_clock::time_point stuck_since_{};  // with a rank that has left; epoch: not stuck
 
   Origin origin_;

@@ -252,7 +252,7 @@ Status Communicator::connect_peers() {
                   crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
   plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),
-                 [this] { return connections_->poll(); });
+                 [this] { return poll_within_step(); });
   return {};
 }
 

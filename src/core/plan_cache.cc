@@ -30,6 +30,11 @@ class Signature {
 // Making a direct plan looks at all ranks' schedules.
 constexpr Rank kMostDirectRanks = 64;
 
+// Bytes that all ranks together touch in one call from which stores had better go past the caches: what
+// processors say of their caches is of no use in virtual machines. Measured: 30 % faster from 64 MiB on with
+// an L3 of 32 MiB, a few per cent slower up to 128 MiB with a larger one, twice as fast beyond.
+constexpr std::size_t kStreamedFootprint = std::size_t{48} << 20;
+
 constexpr std::uint32_t kMessageStamp = 0x5e4dec5eu;  // sends and receives agree on their bytes only
 
 // The bytes that algorithm choice goes by; see choose().
@@ -76,7 +81,8 @@ PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints
       reach_(reach),
       wish_(std::move(wish)),
       choose_(choose),
-      poll_(std::move(poll)) {}
+      poll_(std::move(poll)),
+      streams_from_(kStreamedFootprint / static_cast<std::size_t>(ranks)) {}
 
 Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool direct) const {
   if (direct && ranks_ > 1 && ranks_ <= kMostDirectRanks) {
@@ -165,6 +171,7 @@ Status PlanCache::bind(Operation& operation, KnownCall& known) {
                     largest, reach_.message_bytes));
   call.map = map_of(request, plan.schedule.blocks);
   call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
+  call.streams_from = streams_from_;
   execution->bind(call, known.bound);
   known.signature = signature_of(request, ranks_);
   known.execution = execution;

@@ -78,6 +78,7 @@ class PlanCache {
   std::string wish_;
   CombineChooser choose_;
   std::function<bool()> poll_;
+  std::size_t streams_from_;
   std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
   std::array<KnownCall, 32> known_{};
   KnownCall* last_ = known_.data();

@@ -30,6 +30,17 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
   (void)fault_point(Point::kAcceptSent);
 }
 
+bool Execution::better_by_slots(std::uint32_t operand, std::uint32_t index, std::size_t bytes) const {
+  Endpoint& endpoint = *endpoint_of_[plan_.channel_of[operand]];
+  const Capabilities& can = endpoint.capabilities();
+  if (!can.copies_dear || bytes > can.message_bytes()) return false;
+  if (plan_.mechanism_of[operand] == Mechanism::kPush) return direct_.remote(operand).mapped == nullptr;
+  // What several peers read they had better copy themselves, each its own.
+  const Step& step = plan_.schedule.steps[index];
+  if (step.destinations > 1) return false;
+  return endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes)).allocation == 0;
+}
+
 bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
   const std::uint32_t c = plan_.channel_of[operand];
   const Channel& channel = plan_.channels[c];
@@ -37,15 +48,20 @@ bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::
   const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
   DirectMessages::Remote& remote = direct_.remote(operand);
   if (channel.outgoing) {
-    if (endpoint.reserve(channel.lane, 0) == nullptr || (!pull && !remote.known)) return false;
-    if (!pull && !remote.reached && !direct_.learn(operand, c, Descriptor(remote.descriptor), bytes))
+    if (!pull && !remote.known) return false;
+    if (!pull && !remote.reached && !direct_.learn(operand, c, Descriptor(remote.descriptor), bytes)) {
       failure_ = mismatch(channel, remote.descriptor.bytes, bytes);
-    return failure_.ok();
+      return false;
+    }
+    remote.by_slots = better_by_slots(operand, index, bytes);
+    return remote.by_slots ? acquire(operand, index, bytes) : endpoint.reserve(channel.lane, 0) != nullptr;
   }
   const Arrival arrival = endpoint.peek(channel.lane, 0);
   if (arrival.data == nullptr) return false;
   const std::size_t expected = pull ? sizeof(Descriptor) : 0;
-  if (arrival.stamp != stamp_of(index) || arrival.bytes != expected) {
+  remote.by_slots = arrival.bytes != expected;
+  if (remote.by_slots) return acquire(operand, index, bytes);
+  if (arrival.stamp != stamp_of(index)) {
     fail_mismatch(channel, arrival, expected);
     return false;
   }

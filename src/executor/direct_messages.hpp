@@ -18,8 +18,9 @@ class DirectMessages {
   struct Remote {
     Descriptor descriptor;
     std::byte* mapped = nullptr;
-    bool known = false;    // the peer has sent the descriptor
-    bool reached = false;  // and it was looked at: `mapped` is final
+    bool known = false;     // the peer has sent the descriptor
+    bool reached = false;   // and it was looked at: `mapped` is final
+    bool by_slots = false;  // after all; the sender decides, and its first slot tells the receiver
   };
 
   // `endpoint_of`: by channel. Both outlive this.
@@ -34,6 +35,7 @@ class DirectMessages {
   void send_read(std::uint32_t channel, std::uint32_t position);
 
   Remote& remote(std::uint32_t operand) { return remotes_[operand]; }
+  const Remote& remote(std::uint32_t operand) const { return remotes_[operand]; }
   // Takes a peer's descriptor for the operand; false if it is shorter than `bytes`.
   bool learn(std::uint32_t operand, std::uint32_t channel, const Descriptor& descriptor, std::size_t bytes);
 

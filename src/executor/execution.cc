@@ -46,6 +46,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineCho
   total_.resize(schedule.steps.size());
   unfinished_.reserve(schedule.steps.size());
   walk_.resize(widest);
+  copies_.resize(widest);
   from_.resize(widest);
   to_.resize(widest);
   if (plan_.direct) direct_.bind(plan_, endpoint_of_);
@@ -101,7 +102,7 @@ void Execution::start_chunks(const BoundCall& bound, const std::byte* input, std
     direct_.start(call_.number, call_.stamp);
   }
   // Where nothing is copied by pieces they cost addresses only.
-  if (plan_.direct) pieces_ = workspace_->pieces(walk_.size());
+  if (plan_.direct) pieces_ = workspace_->pieces(2 * walk_.size());
   element_bytes_ = size_of(call_.type);
   std::fill(cursors_.begin(), cursors_.end(), Cursor{});
   std::fill(next_.begin(), next_.end(), 0);
@@ -126,9 +127,10 @@ void Execution::fail_line() {
   fail_mismatch(plan_.channels[found.channel], found.arrival, found.expected);
 }
 
-bool Execution::advance_chunks(const std::atomic<bool>& ended) {
+bool Execution::advance_chunks(const std::atomic<bool>& ended, bool alone) {
   bool any = false;
   ended_ = &ended;
+  alone_ = alone;
   if (plan_.direct && failure_.ok()) failure_ = direct_.drain();
   for (bool again = true; again && failure_.ok() && !ended.load(std::memory_order_relaxed);) {
     again = false;
@@ -167,6 +169,7 @@ bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
 }
 
 Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
+  if (copies_with_ >= 0 && gone(copies_with_)) return copies_with_;
   if (line_ != nullptr) {
     const std::uint32_t channel =
         line_->waits_for([&](std::uint32_t c) { return gone(plan_.channels[c].peer); });
@@ -223,12 +226,11 @@ bool Execution::try_step(std::uint32_t index) {
   }
   if (!dependencies_met(index, chunk)) return false;
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
-  const bool accepting = accepts(index, bytes);
-  if (accepting && !direct_.announced(index)) announce(index, bytes);
+  if (accepts(index, bytes) && !direct_.announced(index)) announce(index, bytes);
   if (!on_turn(index, chunk)) return false;
   for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k)
     if (!(goes_direct(k, bytes) ? acquire_direct(k, index, bytes) : acquire(k, index, bytes))) return false;
-  if (bytes > 0 && !accepting) transfer(index, chunk);
+  if (bytes > 0 && !accepts(index, bytes)) transfer(index, chunk);
   if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
   hand_over(index, bytes);
   if (plan_.direct && direct_.unread(index) > 0)

@@ -54,10 +54,11 @@ class Execution {
   }
   // Both, for a call that is made once.
   void start(const Call& call);
-  // Runs every step that can run; true if any did. Never blocks. Between steps and pieces it looks at
-  // `ended`, which any thread may set, and then runs nothing more.
-  bool advance(const std::atomic<bool>& ended) {
-    return line_ != nullptr ? advance_line(ended) : advance_chunks(ended);
+  // Runs every step that can run; true if any did. Between steps and pieces it looks at `ended`, which any
+  // thread may set, and then runs nothing more. Blocks only where `alone` says that the thread drives nothing
+  // else: then a step may wait in the middle for a peer that helps to copy.
+  bool advance(const std::atomic<bool>& ended, bool alone = false) {
+    return line_ != nullptr ? advance_line(ended) : advance_chunks(ended, alone);
   }
   bool done() const noexcept {
     return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
@@ -80,7 +81,7 @@ class Execution {
 
   void start_chunks(const BoundCall& bound, const std::byte* input, std::byte* output, std::uint32_t stamp,
                     std::uint32_t number);
-  bool advance_chunks(const std::atomic<bool>& ended);
+  bool advance_chunks(const std::atomic<bool>& ended, bool alone);
   bool advance_line(const std::atomic<bool>& ended) {
     if (line_->done() || ended.load(std::memory_order_relaxed)) return false;
     const bool any = line_->advance();
@@ -101,17 +102,27 @@ class Execution {
   void transfer(std::uint32_t step, std::uint32_t chunk);
   void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
-  void combine_run(const Step& step, CombineCall& combine, std::size_t bytes);
+  void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
-    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_;
+    return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_ &&
+           !direct_.remote(operand).by_slots;
   }
+  // Whether the outgoing message, whose receiver's memory is known if it is to be written, had better not.
+  bool better_by_slots(std::uint32_t operand, std::uint32_t step, std::size_t bytes) const;
   bool acquire_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
   // Whether the step only accepts what a peer writes into its destination.
   bool accepts(std::uint32_t step, std::size_t bytes) const;
   void announce(std::uint32_t step, std::size_t bytes);
   void hand_over_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
   void hand_over_cells(const Channel& channel, Endpoint& endpoint, std::uint32_t step, std::size_t bytes);
-  Status wait(const Completion& completion, Rank peer);
+  // Copies between a peer's memory, which is not mapped, and this rank's; `k` counts the step's operands.
+  void begin_fetch(std::uint32_t k, std::uint32_t operand, std::size_t offset, Bytes into);
+  void deliver(std::uint32_t k, std::uint32_t operand, std::size_t offset, BytesView from);
+  void finish_copy(std::uint32_t k, std::uint32_t operand);
+  void fetch_sources(const Step& step, std::size_t bytes, std::size_t following);
+  // Whether the step only copies, from or to memory of this rank: then nothing is put by in between.
+  bool copies_straight(const Step& step) const;
+  void copy_run(const Step& step, CombineCall& combine, std::size_t bytes);
   // The memory of an operand that is one run.
   Bytes local_memory(const Operand& operand, std::size_t bytes) const;
   void hand_over(std::uint32_t step, std::size_t bytes);
@@ -137,6 +148,7 @@ class Execution {
   Call call_;
   std::size_t direct_bytes_ = kDirectBytes;
   const std::atomic<bool>* ended_ = nullptr;
+  bool alone_ = false;
   std::size_t element_bytes_ = 1, scratch_stride_ = 0;
   std::vector<Cursor> cursors_;               // by channel
   std::vector<std::uint32_t> next_, chunks_;  // by step: chunk to run next, how many there are
@@ -145,6 +157,9 @@ class Execution {
   std::uint32_t slowest_ = 0;                 // the least of next_ over unfinished steps
   std::byte *scratch_ = nullptr, *pieces_ = nullptr;
   DirectMessages direct_;
+  std::vector<Completion> copies_;  // by operand of the running step; stay when a call is given up
+  bool fetched_ahead_ = false, second_piece_ = false;
+  Rank copies_with_ = -1;
   Status failure_;
 
   std::vector<OperandCursor> walk_;  // by operand of the running step

@@ -13,6 +13,9 @@ namespace hansa {
 
 class OperandCursor {
  public:
+  // Of memory of a peer that is mapped: how much is done before the call's end is looked for.
+  static constexpr std::size_t kMappedPiece = std::size_t{1} << 20;
+
   // Contiguous memory, moved to where the next block lies by place_at().
   static OperandCursor local() { return {}; }
   // The cells of a message, packed, from its first cell on.
@@ -25,10 +28,11 @@ class OperandCursor {
     return cursor;
   }
 
-  // A peer's memory, one run; null where it is not mapped and must be copied by pieces.
-  static OperandCursor remote(std::byte* mapped) {
+  // A peer's memory, one run; null where it is not mapped and must be copied, so many bytes at a time.
+  static OperandCursor remote(std::byte* mapped, std::size_t piece) {
     OperandCursor cursor;
     cursor.remote_ = true;
+    cursor.piece_ = mapped != nullptr ? kMappedPiece : piece;
     cursor.at_ = mapped;
     return cursor;
   }
@@ -45,14 +49,13 @@ class OperandCursor {
   bool is_idle() const noexcept { return idle_; }
   // Bytes passed so far of a peer's memory.
   std::size_t offset() const noexcept { return offset_; }
+  // Nothing is put by between a copy in and a copy out, so no cache need hold a piece.
+  void widen() noexcept { piece_ = kMappedPiece; }
   void place_at(std::byte* at) noexcept { at_ = at; }
   std::byte* data() const noexcept { return at_; }
   // How many of the next `bytes` lie together.
   std::size_t together(std::size_t bytes) const noexcept {
-    return is_message()  ? std::min(bytes, left_)
-           : is_copied() ? std::min(bytes, Workspace::kPiece)
-           : is_remote() ? std::min(bytes, kMappedPiece)
-                         : bytes;
+    return is_message() ? std::min(bytes, left_) : is_remote() ? std::min(bytes, piece_) : bytes;
   }
   void skip(std::size_t bytes) noexcept {
     offset_ += bytes;
@@ -68,9 +71,6 @@ class OperandCursor {
   }
 
  private:
-  // Of memory of a peer that is mapped: how much is done before the call's end is looked for.
-  static constexpr std::size_t kMappedPiece = std::size_t{1} << 20;
-
   void enter(std::uint32_t cell) noexcept {
     cell_ = cell;
     left_behind_ = false;
@@ -83,7 +83,7 @@ class OperandCursor {
   std::uint16_t lane_ = 0;
   bool outgoing_ = false, left_behind_ = false, remote_ = false, idle_ = false;
   std::uint32_t cell_ = 0;
-  std::size_t left_ = 0, offset_ = 0;
+  std::size_t left_ = 0, offset_ = 0, piece_ = 0;
   std::byte* at_ = nullptr;
 };
 

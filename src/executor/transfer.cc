@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/fault_point.hpp"
+#include "base/wait.hpp"
 #include "executor/blocks.hpp"
 #include "executor/execution.hpp"
 
@@ -21,7 +22,7 @@ void Execution::prepare(const Step& step, CombineCall& combine, std::size_t byte
     if (channel == kNoChannel)
       walk_[k] = OperandCursor::local();
     else if (goes_direct(operand, bytes))
-      walk_[k] = OperandCursor::remote(direct_.remote(operand).mapped);
+      walk_[k] = OperandCursor::remote(direct_.remote(operand).mapped, Workspace::kPiece);
     else
       walk_[k] = OperandCursor::message(endpoint_of_[channel], plan_.channels[channel].lane,
                                         plan_.channels[channel].outgoing);
@@ -50,51 +51,98 @@ void Execution::place(const Step& step, std::uint32_t block, std::uint32_t chunk
   }
 }
 
-Status Execution::wait(const Completion& completion, Rank peer) {
-  while (completion.state == Completion::State::kPending && !ended_->load(std::memory_order_relaxed)) poll_();
-  if (completion.state == Completion::State::kDone) return {};
-  return Status(Code::kRemote,
-                fmt::format("the memory of rank {} can no longer be reached: has the process ended, or "
-                            "freed a buffer during the call?",
-                            peer));
+void Execution::begin_fetch(std::uint32_t k, std::uint32_t operand, std::size_t offset, Bytes into) {
+  copies_[k] = {.attended = alone_};
+  endpoint_of_[plan_.channel_of[operand]]->get(direct_.remote(operand).descriptor, offset, into, copies_[k]);
+}
+
+void Execution::deliver(std::uint32_t k, std::uint32_t operand, std::size_t offset, BytesView from) {
+  copies_[k] = {.attended = alone_};
+  endpoint_of_[plan_.channel_of[operand]]->put(direct_.remote(operand).descriptor, offset, from, copies_[k]);
+  finish_copy(k, operand);
+}
+
+void Execution::finish_copy(std::uint32_t k, std::uint32_t operand) {
+  const Completion& copy = copies_[k];
+  Waiter waiter(false);
+  copies_with_ = plan_.schedule.operands[operand].peer;
+  while (copy.state == Completion::State::kPending && !ended_->load(std::memory_order_relaxed)) {
+    if (poll_())
+      waiter.reset();
+    else
+      waiter.idle();
+  }
+  if (copy.state != Completion::State::kDone)
+    failure_ = Status(Code::kRemote,
+                      fmt::format("the memory of rank {} can no longer be reached: has the process ended, or "
+                                  "freed a buffer during the call?",
+                                  copies_with_));
+  copies_with_ = -1;
+}
+
+// Copies the sources of the next `bytes` in that cannot be mapped, and begins with those of the `following`.
+void Execution::fetch_sources(const Step& step, std::size_t bytes, std::size_t following) {
+  const auto room = [&](std::uint32_t k, bool second) {
+    return pieces_ + (2 * std::size_t{k} + second) * Workspace::kPiece;
+  };
+  for (std::uint32_t k = 0; k < step.sources && failure_.ok(); ++k) {
+    from_[k] = walk_[k].data();
+    if (!walk_[k].is_copied()) continue;
+    const std::uint32_t operand = step.operands + k;
+    std::byte* const here = room(k, second_piece_);
+    if (!fetched_ahead_) begin_fetch(k, operand, walk_[k].offset(), {here, bytes});
+    finish_copy(k, operand);
+    from_[k] = here;
+  }
+  second_piece_ = !second_piece_;
+  fetched_ahead_ = following > 0;
+  for (std::uint32_t k = 0; k < step.sources && fetched_ahead_ && failure_.ok(); ++k)
+    if (walk_[k].is_copied())
+      begin_fetch(k, step.operands + k, walk_[k].offset() + bytes, {room(k, second_piece_), following});
 }
 
 // Combines the next `bytes` of all operands. What cannot be mapped is copied in before and out after, by
 // pieces that stay in the cache between.
-void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t bytes) {
+void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t bytes,
+                            std::size_t following) {
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
+  fetch_sources(step, bytes, following);
   std::size_t taken = 0;
-  for (std::uint32_t k = 0; k < count; ++k) {
-    const std::uint32_t operand = step.operands + k;
-    const bool source = k < step.sources;
-    std::byte* at = walk_[k].data();
-    if (walk_[k].is_copied()) {
-      at = pieces_ + k * Workspace::kPiece;
-      if (source) {
-        const Rank peer = plan_.schedule.operands[operand].peer;
-        Completion done;
-        endpoint_of_[plan_.channel_of[operand]]->get(direct_.remote(operand).descriptor, walk_[k].offset(),
-                                                     {at, bytes}, done);
-        if (Status status = wait(done, peer); !status.ok()) failure_ = status;
-      }
-    }
-    if (source)
-      from_[k] = at;
-    else if (!walk_[k].is_idle())
-      to_[taken++] = at;
+  for (std::uint32_t k = step.sources; k < count; ++k)
+    if (!walk_[k].is_idle() && !walk_[k].is_copied()) to_[taken++] = walk_[k].data();
+  if (taken == 0) to_[taken++] = pieces_ + 2 * std::size_t{step.sources} * Workspace::kPiece;
+  combine.destinations = std::span(to_).first(taken);
+  combine.elements = bytes / element_bytes_;
+  if (failure_.ok()) choose_(combine)(combine);
+  for (std::uint32_t k = step.sources; k < count && failure_.ok(); ++k)
+    if (walk_[k].is_copied()) deliver(k, step.operands + k, walk_[k].offset(), {to_[0], bytes});
+  for (std::uint32_t k = 0; k < count; ++k) walk_[k].skip(bytes);
+}
+
+bool Execution::copies_straight(const Step& step) const {
+  if (step.sources != 1 || call_.premultiply || (step.finish && call_.divisor > 1)) return false;
+  if (!walk_[0].is_copied()) return true;
+  for (std::uint32_t k = 1; k <= step.destinations; ++k)
+    if (!walk_[k].is_idle() && !walk_[k].is_copied()) return true;
+  return false;
+}
+
+void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t bytes) {
+  std::size_t taken = 0;
+  from_[0] = walk_[0].data();
+  for (std::uint32_t k = 1; k <= step.destinations; ++k)
+    if (!walk_[k].is_idle() && !walk_[k].is_copied()) to_[taken++] = walk_[k].data();
+  if (walk_[0].is_copied()) {
+    begin_fetch(0, step.operands, walk_[0].offset(), {to_[0], bytes});
+    finish_copy(0, step.operands);
+    from_[0] = to_[0];
   }
+  for (std::uint32_t k = 1; k <= step.destinations && failure_.ok(); ++k)
+    if (walk_[k].is_copied()) deliver(k, step.operands + k, walk_[k].offset(), {from_[0], bytes});
   combine.destinations = std::span(to_).first(taken);
   combine.elements = bytes / element_bytes_;
   if (taken > 0 && failure_.ok()) choose_(combine)(combine);
-  for (std::uint32_t k = step.sources; k < count; ++k) {
-    if (!walk_[k].is_copied()) continue;
-    const std::uint32_t operand = step.operands + k;
-    Completion done;
-    endpoint_of_[plan_.channel_of[operand]]->put(direct_.remote(operand).descriptor, walk_[k].offset(),
-                                                 {pieces_ + k * Workspace::kPiece, bytes}, done);
-    if (Status status = wait(done, plan_.schedule.operands[operand].peer); !status.ok()) failure_ = status;
-  }
-  for (std::uint32_t k = 0; k < count; ++k) walk_[k].skip(bytes);
+  for (std::uint32_t k = 0; k <= step.destinations; ++k) walk_[k].skip(bytes);
 }
 
 void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
@@ -103,12 +151,21 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
   const Operand& measure = schedule.operands[measure_of_[index]];
   CombineCall combine;
-  prepare(step, combine, step_elements(index, chunk) * element_bytes_);
+  const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
+  prepare(step, combine, bytes);
   // An offer is read by its takers themselves.
   for (std::uint32_t k = step.sources; k < count; ++k)
     if (plan_.mechanism_of[step.operands + k] == Mechanism::kPull && walk_[k].is_remote())
       walk_[k] = OperandCursor::idle();
   if (plan_.direct) (void)fault_point(Point::kCopyBegin);
+  const bool straight = copies_straight(step);
+  fetched_ahead_ = false;
+  for (std::uint32_t k = 0; straight && k < count; ++k) walk_[k].widen();
+  const auto copied = [](const OperandCursor& cursor) { return cursor.is_copied(); };
+  combine.streaming = plan_.direct && bytes * count >= call_.streams_from &&
+                      std::none_of(walk_.begin(), walk_.begin() + count, copied);
+  bool whole = true;  // nothing but memory: pieces are as long as can be foreseen
+  for (std::uint32_t k = 0; k < count; ++k) whole = whole && !walk_[k].is_message();
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {
     std::size_t left = piece(block_elements(measure, i), chunk) * element_bytes_;
     if (left > 0) place(step, i, chunk);
@@ -118,8 +175,11 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
         walk_[k].settle();
         run = walk_[k].together(run);
       }
-      combine_run(step, combine, run);
       left -= run;
+      if (straight)
+        copy_run(step, combine, run);
+      else
+        combine_run(step, combine, run, whole ? std::min(left, run) : 0);
       if (plan_.direct && left > 0) (void)fault_point(Point::kCopyHalf);
     }
   }

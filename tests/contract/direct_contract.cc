@@ -60,8 +60,9 @@ bool settled(TestRank& self, const Completion& completion) {
   return self.wait([&] { return completion.state != Completion::State::kPending; });
 }
 
-TEST_P(TransportContract, GetsAndPutsByPieces) {
-  run(2, 1, [](TestRank& self) {
+// Both ends poll all the time, whether the copies count on that or not.
+auto get_and_put(bool attended, std::size_t longest) {
+  return [=](TestRank& self) {
     constexpr std::size_t kBytes = 300'007;
     const Rank peer = 1 - self.rank();
     const ReachableMemory memory(self, peer, kBytes);
@@ -72,18 +73,18 @@ TEST_P(TransportContract, GetsAndPutsByPieces) {
         fill({0, 1, 0, 0, salt}, mine.bytes);
         if (!send_descriptor(self, peer, mine.bytes) || !receive(self, 1, 0, {1, 0, 0, 1, salt}, 0)) return;
         auto expected = content({0, 1, 0, 0, salt}, kBytes);
-        for (std::size_t at = 0, piece = 0; at < kBytes; at += 4099, ++piece) {
+        for (std::size_t at = 0, piece = 0; at < kBytes; at += longest, ++piece) {
           if (piece % 2 == 0)
-            fill({1, 0, 0, 2, salt}, Bytes(expected).subspan(at, std::min<std::size_t>(4099, kBytes - at)));
+            fill({1, 0, 0, 2, salt}, Bytes(expected).subspan(at, std::min(longest, kBytes - at)));
         }
         EXPECT_EQ(std::memcmp(expected.data(), mine.bytes.data(), kBytes), 0) << mine.kind;
       } else {
         Descriptor theirs;
         if (!receive_descriptor(self, peer, theirs)) return;
         std::vector<std::byte> copy(kBytes);
-        for (std::size_t at = 0, piece = 0; at < kBytes; at += 4099, ++piece) {
-          const std::size_t bytes = std::min<std::size_t>(4099, kBytes - at);
-          Completion got, put;
+        for (std::size_t at = 0, piece = 0; at < kBytes; at += longest, ++piece) {
+          const std::size_t bytes = std::min(longest, kBytes - at);
+          Completion got{.attended = attended}, put{.attended = attended};
           self.to(peer).get(theirs, at, Bytes(copy).subspan(at, bytes), got);
           if (!settled(self, got)) return;
           EXPECT_EQ(got.state, Completion::State::kDone) << mine.kind;
@@ -98,8 +99,12 @@ TEST_P(TransportContract, GetsAndPutsByPieces) {
       }
       ++salt;
     }
-  });
+  };
 }
+
+TEST_P(TransportContract, GetsAndPutsByPieces) { run(2, 1, get_and_put(false, 4099)); }
+
+TEST_P(TransportContract, GetsAndPutsWhatThePeerAttendsTo) { run(2, 1, get_and_put(true, 40'009)); }
 
 TEST_P(TransportContract, MapsWhatItCan) {
   run(2, 1, [](TestRank& self) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/wait.hpp"
@@ -9,7 +10,7 @@
 namespace hansa::shm {
 
 ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
-                         std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory)
+                         std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory, bool ferries)
     : peer_(peer),
       local_(std::move(local)),
       incoming_(incoming),
@@ -24,7 +25,15 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
   capabilities_ = {.slot_bytes = layout.shape.bytes,
                    .slots = layout.shape.count,
                    .direct = peer_memory_.reaches_all(),
-                   .direct_own = local_->memory.known()};
+                   .direct_own = local_->memory.known(),
+                   .copies_dear = local_->copies_dear && !peer_memory_.same_process()};
+  if (!ferries) return;
+  ferry_.emplace(incoming_, outgoing_.get(), layout);
+  local_->ferries.push_back(&*ferry_);
+}
+
+ShmEndpoint::~ShmEndpoint() {
+  if (ferry_) std::erase(local_->ferries, &*ferry_);
 }
 
 bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noexcept {
@@ -67,6 +76,7 @@ Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
     return peek_first(lane, ahead);
   const auto message = in.peek(ahead);
   if (!message.arrived) return {};
+  if (ferry_) ferry_->take_all();  // what was brought before this message
   const std::uint32_t bytes = bytes_in(message.flag);
   if (bytes > capabilities_.slot_bytes) [[unlikely]]
     return refuse(bytes);
@@ -83,12 +93,27 @@ void ShmEndpoint::visit(Completion& done, Move move) noexcept {
   done.state = moved ? Completion::State::kDone : Completion::State::kFailed;
 }
 
+Descriptor ShmEndpoint::describe(BytesView memory) noexcept {
+  if (ferry_) ferry_->offer(memory);
+  return local_->memory.describe(memory);
+}
+
+bool ShmEndpoint::goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,
+                                const Completion& done) noexcept {
+  return done.attended && ferry_ && bytes > 0 && offset <= remote.bytes && bytes <= remote.bytes - offset &&
+         peer_memory_.map(remote) == nullptr && ferry_->ready();
+}
+
 void ShmEndpoint::get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept {
+  if (goes_by_ferry(remote, offset, into.size(), done))
+    return ferry_->get(remote.address + offset, into, done);
   visit(done, [&] { return peer_memory_.read(remote, offset, into); });
 }
 
 void ShmEndpoint::put(const Descriptor& remote, std::size_t offset, BytesView from,
                       Completion& done) noexcept {
+  if (goes_by_ferry(remote, offset, from.size(), done))
+    return ferry_->put(remote.address + offset, from, done);
   visit(done, [&] { return peer_memory_.write(remote, offset, from); });
 }
 
@@ -96,6 +121,7 @@ void ShmEndpoint::quiesce() noexcept {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::seconds(2);
   doorkeeper_.close();
+  if (ferry_) ferry_->stop();
   Waiter waiter(true);
   // A peer that was killed inside never comes out, nor does it move another byte.
   while (!doorkeeper_.empty() && peer_memory_.alive() && Clock::now() < deadline) waiter.idle();

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "transports/shm/ferry.hpp"
 #include "transports/shm/gate.hpp"
 #include "transports/shm/inbox.hpp"
 #include "transports/shm/own_memory.hpp"
@@ -18,21 +20,27 @@ struct Local {
   std::shared_ptr<Inbox> inbox;
   OwnMemory memory;
   std::uint64_t beacon = 0;
-  Status failure;
+  bool copies_dear = false;
+  std::vector<Ferry*> ferries{};  // of the endpoints that have one
+  Status failure{};
 };
 
 class ShmEndpoint final : public Endpoint {
  public:
-  // `incoming` is the peer's region in our inbox, `outgoing` ours in the peer's.
+  // `incoming` is the peer's region in our inbox, `outgoing` ours in the peer's. `ferries`: copies that the
+  // peer attends to go by a Ferry; both ends say the same.
   ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
-              std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory);
+              std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory, bool ferries);
+  ~ShmEndpoint() override;
+  ShmEndpoint(const ShmEndpoint&) = delete;
+  ShmEndpoint& operator=(const ShmEndpoint&) = delete;
 
   const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override;
   void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept override;
   Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept override;
   void release(std::uint16_t lane) noexcept override;
-  Descriptor describe(BytesView memory) noexcept override { return local_->memory.describe(memory); }
+  Descriptor describe(BytesView memory) noexcept override;
   std::byte* map(const Descriptor& remote) noexcept override { return peer_memory_.map(remote); }
   void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept override;
   void put(const Descriptor& remote, std::size_t offset, BytesView from, Completion& done) noexcept override;
@@ -49,6 +57,8 @@ class ShmEndpoint final : public Endpoint {
   std::byte* reserve_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival peek_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival refuse(std::uint32_t bytes) noexcept;
+  bool goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,
+                     const Completion& done) noexcept;
   template <class Move>
   void visit(Completion& done, Move move) noexcept;
 
@@ -60,6 +70,7 @@ class ShmEndpoint final : public Endpoint {
   Visitor<GateWords> visitor_;
   Doorkeeper<GateWords> doorkeeper_;
   PeerMemory peer_memory_;
+  std::optional<Ferry> ferry_;
   Capabilities capabilities_;
 };
 

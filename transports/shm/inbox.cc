@@ -9,7 +9,9 @@
 
 namespace hansa::shm {
 
-std::size_t Layout::bytes() const { return whole_pages(cells_at(lanes)); }
+std::size_t Layout::ferry_at() const { return whole_pages(cells_at(lanes)); }
+
+std::size_t Layout::bytes() const { return ferry_at() + whole_pages(ferry_cells * kFerryStride); }
 
 Status back_lane(std::byte* region, const Layout& layout, std::uint16_t lane) {
   const std::size_t first = layout.cells_at(lane) / page_bytes() * page_bytes();
@@ -38,7 +40,7 @@ Result<std::byte*> Inbox::region(Rank sender) {
   const std::size_t offset = layout_.bytes() * index;
   if (!in_use_[index]) {
     HANSA_ASSIGN_OR_RETURN(const bool by_lane, back_mapping(base_ + offset, page_bytes()));
-    if (!by_lane) HANSA_RETURN_IF_ERROR(back_shared_memory(fd_, offset, layout_.bytes()));
+    if (!by_lane) HANSA_RETURN_IF_ERROR(back_shared_memory(fd_, offset, layout_.ferry_at()));
     in_use_[index] = true;
   }
   return base_ + offset;

@@ -4,8 +4,11 @@
 //
 //   0     closed     1 line   owner: this rank's memory is shut (Gate)
 //   128   inside     1 line   sender: it is reading or writing this rank's memory
-//   256   released   1 line   owner: messages released, of lane 0; 128 bytes on that of lane 1, ...
+//   256   ferried    1 line   sender: cells of the Ferry that are filled
+//   384   unloaded   1 line   owner: cells of the Ferry that were read
+//   512   released   1 line   owner: messages released, of lane 0; 128 bytes on that of lane 1, ...
 //   ...   cells      of lane 0, then lane 1, ...: flag (8 bytes), payload (slot_bytes), 56 bytes unused
+//   ...   ferry      from a page's start: its cells, backed by memory when first used
 //
 // 128 bytes between words that different cores write: two lines, since some cores fetch lines in pairs.
 #pragma once
@@ -29,14 +32,21 @@ using Word = std::atomic_ref<std::uint64_t>;
 struct Layout {
   SlotShape shape;
   std::uint16_t lanes = 1;
+  std::uint32_t ferry_cells = 0;
 
   static constexpr std::size_t kApart = 128;
   static constexpr std::size_t kFlagBytes = 8;
+  static constexpr std::size_t kFerryCell = 16 * 1024, kFerryStride = kFerryCell + 64;
   std::size_t stride() const { return shape.bytes + 64; }
   std::size_t cells_at(std::uint16_t lane) const {
-    return kApart * (2u + lanes) + lane * shape.count * stride();
+    return released_at(lanes) + lane * shape.count * stride();
   }
-  std::size_t bytes() const;  // whole pages
+  std::size_t released_at(std::uint16_t lane) const { return kApart * (4u + lane); }
+  std::size_t ferry_at() const;  // a whole page
+  std::size_t bytes() const;     // whole pages
+  Word ferried(std::byte* region) const { return word(region + 2 * kApart); }
+  Word unloaded(std::byte* region) const { return word(region + 3 * kApart); }
+  static Word word(std::byte* at) { return Word(*reinterpret_cast<std::uint64_t*>(at)); }
   friend bool operator==(const Layout&, const Layout&) = default;
 };
 
@@ -48,12 +58,12 @@ class Cells {
  public:
   Cells(std::byte* region, const Layout& layout, std::uint16_t lane)
       : cells_(region + layout.cells_at(lane)),
-        released_(region + Layout::kApart * (2u + lane)),
+        released_(region + layout.released_at(lane)),
         stride_(layout.stride()),
         last_(layout.shape.count - 1) {}
   std::uint32_t count() const { return last_ + 1; }
-  Word flag(std::uint32_t cell) const { return word(cells_ + cell * stride_); }
-  Word released() const { return word(released_); }
+  Word flag(std::uint32_t cell) const { return Layout::word(cells_ + cell * stride_); }
+  Word released() const { return Layout::word(released_); }
   std::byte* payload(std::uint32_t cell) const { return cells_ + cell * stride_ + Layout::kFlagBytes; }
   bool spills(std::uint32_t bytes) const { return bytes > kLine - Layout::kFlagBytes; }
   // Not the flag's line: the receiver is polling it, and would only be slowed down.
@@ -66,7 +76,6 @@ class Cells {
  private:
   // Beyond it nothing was gained (16 KiB messages).
   static constexpr std::size_t kPrefetchMost = 4096, kLine = 64;
-  static Word word(std::byte* at) { return Word(*reinterpret_cast<std::uint64_t*>(at)); }
   static void prefetch_for_write(const std::byte* line) {
 #if defined(__x86_64__)
     // Compilers emit it for machines known to have it only; every 64-bit one takes it, if only as a no-op.

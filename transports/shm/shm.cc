@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/shared_memory.hpp"
+#include "base/wait.hpp"
 #include "transports/process.hpp"
 #include "transports/shm/endpoint.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kMagic = 0x316d68732d61736eu;
 constexpr std::uint64_t kInboxKey = 0;  // allocations count from 1
+constexpr std::uint32_t kFerryCells = 64;
 
 // Only ranks that run the same build meet, so the struct itself travels.
 struct Address {
@@ -25,6 +27,7 @@ struct Address {
   Layout layout;
   Rank rank = 0, ranks = 0;
   std::uint64_t inbox = 0;  // key in the process's registry
+  bool ferries = false;     // this end would
   Beacon beacon;
   control::FdAddress fds{};
   control::FileOfProcess inbox_file;
@@ -76,11 +79,21 @@ class ShmTransport final : public Transport {
     auto outgoing = reach(theirs, memory.reaches_all());
     if (!outgoing.ok()) return outgoing.status().within(fmt::format("rank {}", peer));
     HANSA_ASSIGN_OR_RETURN(std::byte* const incoming, local_->inbox->region(peer));
+    const bool ferries = address_.ferries && theirs.ferries && !memory.same_process();
     return std::unique_ptr<Endpoint>(std::make_unique<ShmEndpoint>(
-        peer, local_, incoming, std::move(outgoing).value(), std::move(memory)));
+        peer, local_, incoming, std::move(outgoing).value(), std::move(memory), ferries));
   }
 
-  bool poll() noexcept override { return false; }  // the peers' stores are all there is
+  bool poll() noexcept override {
+    bool moved = false;
+    for (Ferry* const ferry : local_->ferries) {
+      moved = ferry->poll() || moved;
+      if (ferry->failed() && local_->failure.ok())
+        local_->failure = Status(
+            Code::kRemote, "a peer reached for memory that was not offered, or there is none for cells");
+    }
+    return moved;
+  }
   Status status() const override { return local_->failure; }
 
  private:
@@ -120,8 +133,8 @@ Status probe_shm() {
 
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
   const auto channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * lanes;
-  SlotShape shape{16 * 1024, 16};
-  const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > kShmInbox; };
+  SlotShape shape{64 * 1024, 16};
+  const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > shm_inbox(ranks); };
   while (too_much() && shape.bytes > 1024) shape.bytes /= 2;
   while (too_much() && shape.count > 4) shape.count /= 2;
   while (too_much() && shape.bytes > 512) shape.bytes /= 2;
@@ -136,17 +149,21 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   }
   shm::Address address;
   address.communicator = options.communicator;
-  address.layout = {shape, options.lanes};
+  address.layout = {shape, options.lanes, shm::kFerryCells};
   address.rank = options.rank;
   address.ranks = options.ranks;
+  static const bool dear = shm::single_copy_is_dear();
+  address.ferries = dear && options.ranks <= usable_cores();  // both ends must run at once
   HANSA_ASSIGN_OR_RETURN(auto inbox, shm::Inbox::create(address.layout, options.ranks));
   HANSA_ASSIGN_OR_RETURN(auto provider, control::FdProvider::create());
   HANSA_RETURN_IF_ERROR(provider->offer(shm::kInboxKey, inbox->fd()));
   address.fds = provider->address();
   HANSA_ASSIGN_OR_RETURN(address.inbox_file, control::file_of_this_process(inbox->fd()));
   auto& fds = *provider;
-  auto local = std::make_shared<shm::Local>(
-      shm::Local{std::move(provider), std::move(inbox), shm::OwnMemory(options.memory, fds), 0, {}});
+  auto local = std::make_shared<shm::Local>(shm::Local{.provider = std::move(provider),
+                                                       .inbox = std::move(inbox),
+                                                       .memory = {options.memory, fds},
+                                                       .copies_dear = dear});
   return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }
 

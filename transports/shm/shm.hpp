@@ -3,7 +3,7 @@
 // memfd, so containers that share the network and user do, whatever their host names. Ranks of one process
 // use the same mapping, so that thread checkers see the very cells.
 //
-// Memory of a rank: shm_slots() for each peer and lane, at most kShmInbox for all, so that many ranks and
+// Memory of a rank: shm_slots() for each peer and lane, at most shm_inbox() for all, so that many ranks and
 // many communicators fit a host; what is too large for slots goes by single copy or mapped memory anyway.
 // quiesce() waits for a get or put that the peer has under way and refuses later ones; what the peer does
 // through map() it cannot see, but that reaches only allocations of ours, whose pages stay the peer's to
@@ -15,9 +15,14 @@
 
 namespace hansa {
 
-inline constexpr std::size_t kShmInbox = 1056 * 1024;
-// The largest slots for so many ranks: 16 of 16 KiB for two, then smaller, then fewer, down to 4 of 512
-// bytes.
+// About 8 MiB for all ranks of a communicator together, and 1 MiB for each where there are more than 8.
+constexpr std::size_t shm_inbox(Rank ranks) {
+  constexpr std::size_t kOfMany = 1056 * 1024;
+  return ranks >= 8 ? kOfMany : kOfMany * 8 / static_cast<std::size_t>(ranks);
+}
+// The largest slots for so many ranks: 16 of 64 KiB for two, then smaller, then fewer, down to 4 of 512
+// bytes. A ring so long that a slot's lines have left the receiver's caches when the sender returns to it
+// moves bytes twice as fast.
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes);
 
 Status probe_shm();

@@ -1,0 +1,168 @@
+// Two ends of a Ferry, moved on by turns.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "transports/shm/ferry.hpp"
+
+namespace hansa::shm {
+namespace {
+
+constexpr Layout kLayout{{1024, 4}, 1, 4};
+constexpr std::size_t kCell = Layout::kFerryCell;
+
+class Region {
+ public:
+  Region() : at_(mmap(nullptr, kLayout.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {}
+  ~Region() { munmap(at_, kLayout.bytes()); }
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+  std::byte* data() const { return static_cast<std::byte*>(at_); }
+
+ private:
+  void* at_;
+};
+
+std::vector<std::byte> numbered(std::size_t bytes, unsigned first) {
+  std::vector<std::byte> made(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) made[i] = static_cast<std::byte>(first + i % 251);
+  return made;
+}
+
+std::uint64_t address_of(const std::vector<std::byte>& memory) {
+  return reinterpret_cast<std::uintptr_t>(memory.data());
+}
+
+// The parameter: how long a cell may take before cells are streamed. 0 streams nearly all of them.
+class FerryTest : public testing::TestWithParam<std::chrono::nanoseconds> {
+ protected:
+  // Until neither end has anything to do.
+  void run() {
+    for (bool moved = true; moved;) {
+      moved = left_.poll();
+      moved = right_.poll() || moved;
+    }
+  }
+  Region to_left_, to_right_;
+  Ferry left_{to_left_.data(), to_right_.data(), kLayout, GetParam()};
+  Ferry right_{to_right_.data(), to_left_.data(), kLayout, GetParam()};
+};
+
+TEST_P(FerryTest, Gets) {
+  for (const std::size_t bytes : {std::size_t{1}, kCell - 1, kCell, kCell + 1, 50 * kCell + 7}) {
+    const auto from = numbered(bytes, 1);
+    std::vector<std::byte> into(bytes);
+    right_.offer(from);
+    Completion done;
+    left_.get(address_of(from), into, done);
+    EXPECT_EQ(done.state, Completion::State::kPending);
+    run();
+    EXPECT_EQ(done.state, Completion::State::kDone);
+    EXPECT_EQ(into, from) << bytes;
+  }
+}
+
+TEST_P(FerryTest, PutsBeforeWhatIsSentBehind) {
+  for (const std::size_t bytes : {std::size_t{1}, kCell, 3 * kCell + 5}) {
+    const auto from = numbered(bytes, 2);
+    std::vector<std::byte> into(bytes);
+    right_.offer(into);
+    Completion done;
+    left_.put(address_of(into), from, done);
+    while (done.state == Completion::State::kPending) ASSERT_TRUE(left_.poll());
+    right_.take_all();
+    EXPECT_EQ(into, from) << bytes;
+  }
+}
+
+TEST_P(FerryTest, MovesAllAtOnce) {
+  constexpr std::size_t kBytes = 40 * kCell + 3;
+  const auto left = numbered(kBytes, 3), right = numbered(kBytes, 4);
+  std::vector<std::byte> got_left(kBytes), got_right(kBytes), put_left(kBytes), put_right(kBytes);
+  left_.offer(left), right_.offer(right), left_.offer(put_left), right_.offer(put_right);
+  Completion done[4];
+  left_.get(address_of(right), got_left, done[0]);
+  right_.get(address_of(left), got_right, done[1]);
+  left_.put(address_of(put_right), left, done[2]);
+  right_.put(address_of(put_left), right, done[3]);
+  run();
+  for (const Completion& one : done) EXPECT_EQ(one.state, Completion::State::kDone);
+  EXPECT_EQ(got_left, right);
+  EXPECT_EQ(got_right, left);
+  EXPECT_EQ(put_left, right);
+  EXPECT_EQ(put_right, left);
+}
+
+TEST_P(FerryTest, ReachesOnlyWhatWasOffered) {
+  const auto from = numbered(100, 5);
+  std::vector<std::byte> into(100), kept = into;
+  right_.offer(BytesView(from).first(99));
+  Completion done;
+  left_.get(address_of(from), into, done);
+  run();
+  EXPECT_TRUE(right_.failed());
+  EXPECT_EQ(done.state, Completion::State::kPending);
+  EXPECT_EQ(into, kept);
+}
+
+TEST_P(FerryTest, BringsOnlyToWhatWasOffered) {
+  const auto from = numbered(100, 6);
+  std::vector<std::byte> into(100), kept = into;
+  right_.offer(BytesView(into).subspan(1));
+  Completion done;
+  left_.put(address_of(into), from, done);
+  run();
+  EXPECT_TRUE(right_.failed());
+  EXPECT_EQ(into, kept);
+}
+
+TEST_P(FerryTest, StopsForGood) {
+  const auto from = numbered(3 * kCell, 7);
+  std::vector<std::byte> into(3 * kCell), kept = into;
+  right_.offer(into);
+  Completion done;
+  left_.put(address_of(into), from, done);
+  right_.stop();
+  run();
+  right_.take_all();
+  EXPECT_EQ(into, kept);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fill, FerryTest,
+                         testing::Values(std::chrono::nanoseconds(-1), std::chrono::nanoseconds::max()));
+
+// Both ends at once, as two processes have it: each brings and fetches, over and over.
+TEST(Ferry, RunsOnTwoThreads) {
+  constexpr std::size_t kBytes = 9 * kCell + 11;
+  Region to_left, to_right;
+  Ferry left(to_left.data(), to_right.data(), kLayout), right(to_right.data(), to_left.data(), kLayout);
+  const auto one = numbered(kBytes, 8), two = numbered(kBytes, 9);
+  std::vector<std::byte> got_left(kBytes), got_right(kBytes), put_left(kBytes), put_right(kBytes);
+  left.offer(one), right.offer(two), left.offer(put_left), right.offer(put_right);
+  std::atomic<int> over = 0;
+  const auto work = [&](Ferry& ferry, const auto& own, const auto& from, auto& got, const auto& to) {
+    for (int round = 0; round < 50; ++round) {
+      Completion fetched, brought;
+      ferry.get(address_of(from), got, fetched);
+      ferry.put(address_of(to), own, brought);
+      while (fetched.state == Completion::State::kPending || brought.state == Completion::State::kPending)
+        ferry.poll();
+    }
+    ++over;
+    while (over < 2) ferry.poll();
+    ferry.take_all();
+  };
+  std::thread other([&] { work(right, two, one, got_right, put_left); });
+  work(left, one, two, got_left, put_right);
+  other.join();
+  EXPECT_EQ(got_left, two);
+  EXPECT_EQ(got_right, one);
+  EXPECT_EQ(put_left, two);
+  EXPECT_EQ(put_right, one);
+}
+
+}  // namespace
+}  // namespace hansa::shm

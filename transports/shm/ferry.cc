@@ -1,0 +1,192 @@
+#include "transports/shm/ferry.hpp"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/shared_memory.hpp"
+
+namespace hansa::shm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kHeadBytes = 64;
+constexpr std::uint32_t kSlowInARow = 4, kStreamedInARow = 512, kLookEvery = 4;
+
+// Past the caches, so that no line is fetched from the core that read it last. `to` is aligned to lines.
+void copy_streamed(std::byte* to, const std::byte* from, std::size_t bytes) {
+  std::size_t at = 0;
+#ifdef __SSE2__
+  constexpr std::size_t kLine = 64, kVector = 16;
+  for (; at + kLine <= bytes; at += kLine)
+    for (std::size_t v = 0; v < kLine; v += kVector)
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + at + v),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at + v)));
+  _mm_sfence();
+#endif
+  std::memcpy(to + at, from + at, bytes - at);
+}
+
+template <class Copy>
+std::chrono::nanoseconds best_time(const Copy& copy) {
+  auto best = std::chrono::nanoseconds::max();
+  for (int round = 0; round < 5; ++round) {
+    const auto start = Clock::now();
+    copy();
+    best = std::min<std::chrono::nanoseconds>(best, Clock::now() - start);
+  }
+  return best;
+}
+
+}  // namespace
+
+Ferry::Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, std::chrono::nanoseconds slow)
+    : layout_(layout), slow_cell_(slow), incoming_(incoming), outgoing_(outgoing) {}
+
+bool Ferry::ready() noexcept {
+  if (backed_) return true;
+  const auto backed = back_mapping(outgoing_ + layout_.ferry_at(), layout_.bytes() - layout_.ferry_at());
+  return backed_ = backed.ok() && backed.value();
+}
+
+void Ferry::offer(BytesView memory) noexcept { offers_[++last_offer_ % kOffers] = memory; }
+
+bool Ferry::offered(std::uint64_t address, std::uint64_t bytes) const noexcept {
+  for (std::size_t i = 0; i < kOffers; ++i) {  // the latest is the likeliest
+    const BytesView offer = offers_[(last_offer_ - i) % kOffers];
+    const auto begin = reinterpret_cast<std::uintptr_t>(offer.data());
+    if (address >= begin && address - begin <= offer.size() && bytes <= offer.size() - (address - begin))
+      return true;
+  }
+  return false;
+}
+
+void Ferry::get(std::uint64_t address, Bytes into, Completion& done) noexcept {
+  asking_ = {Kind::kAsk, address, into.size()};
+  getting_ = {into.data(), address, into.size(), &done};
+  poll();
+}
+
+void Ferry::put(std::uint64_t address, BytesView from, Completion& done) noexcept {
+  putting_ = {const_cast<std::byte*>(from.data()), address, from.size(), &done};
+  poll();
+}
+
+std::byte* Ferry::cell(std::byte* region, std::uint64_t number) const noexcept {
+  return region + layout_.ferry_at() + number % layout_.ferry_cells * Layout::kFerryStride;
+}
+
+bool Ferry::poll() noexcept {
+  if (stopped_ || failed_) return false;
+  const bool taken = arrived();
+  if (taken) take();
+  return give() || taken;
+}
+
+void Ferry::take() noexcept {
+  const std::byte* const from = cell(incoming_, taken_);
+  Head head;
+  std::memcpy(&head, from, sizeof head);  // once: the peer may change it
+  failed_ = !accept(head, from + kHeadBytes);
+  layout_.unloaded(incoming_).store(++taken_, std::memory_order_release);
+}
+
+bool Ferry::accept(const Head& head, const std::byte* payload) noexcept {
+  if (head.kind == Kind::kAsk) {
+    if (asked_.left > 0 || !offered(head.address, head.bytes)) return false;
+    asked_ = {reinterpret_cast<std::byte*>(head.address), head.address, head.bytes, nullptr};
+    return true;
+  }
+  if (head.bytes > Layout::kFerryCell) return false;
+  if (head.kind == Kind::kBring) {
+    if (!offered(head.address, head.bytes)) return false;
+    std::memcpy(reinterpret_cast<std::byte*>(head.address), payload, head.bytes);
+    return true;
+  }
+  if (head.kind != Kind::kAnswer || head.bytes > getting_.left) return false;
+  std::memcpy(getting_.at, payload, head.bytes);
+  getting_.at += head.bytes;
+  getting_.left -= head.bytes;
+  if (getting_.left == 0) getting_.done->state = Completion::State::kDone;
+  return true;
+}
+
+bool Ferry::give() noexcept {
+  const bool anything = asking_.bytes > 0 || asked_.left > 0 || putting_.left > 0;
+  if (!anything || failed_) return false;
+  if (!ready()) {
+    failed_ = true;
+    return false;
+  }
+  if (!fits()) {
+    released_ = layout_.unloaded(outgoing_).load(std::memory_order_acquire);
+    if (!fits()) return false;
+  }
+  turn_ = !turn_;
+  if (asking_.bytes > 0) {
+    std::memcpy(cell(outgoing_, filled_), &asking_, sizeof asking_);
+    asking_.bytes = 0;
+  } else if (asked_.left > 0 && (putting_.left == 0 || turn_)) {
+    ship(Kind::kAnswer, asked_);
+  } else {
+    ship(Kind::kBring, putting_);
+  }
+  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
+  return true;
+}
+
+void Ferry::ship(Kind kind, Work& work) noexcept {
+  const std::size_t bytes = std::min<std::size_t>(work.left, Layout::kFerryCell);
+  const Head head{kind, work.address, bytes};
+  std::byte* const to = cell(outgoing_, filled_);
+  std::memcpy(to, &head, sizeof head);
+  fill(to + kHeadBytes, work.at, bytes);
+  work.at += bytes;
+  work.address += bytes;
+  work.left -= bytes;
+  if (work.left == 0 && work.done != nullptr) work.done->state = Completion::State::kDone;
+}
+
+// Cells that the peer has just read lie in its cache. Cores that share a cache take them back at once;
+// between others that costs more than all the rest, and writing past the caches is faster. Which it is shows
+// in the time.
+void Ferry::fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+  if (streamed_ > 0) {
+    --streamed_;
+    return copy_streamed(to, from, bytes);
+  }
+  if (filled_ % kLookEvery != 0 || bytes < Layout::kFerryCell) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  const auto start = Clock::now();
+  std::memcpy(to, from, bytes);
+  slow_ = Clock::now() - start > slow_cell_ ? slow_ + 1 : 0;
+  if (slow_ < kSlowInARow) return;
+  slow_ = kSlowInARow - 1;  // one more is enough when it is tried again
+  streamed_ = kStreamedInARow;
+}
+
+bool single_copy_is_dear() {
+  constexpr std::size_t kBytes = 64 * 1024;
+  std::vector<std::byte> from(kBytes), to(kBytes);
+  const iovec there{from.data(), kBytes}, here{to.data(), kBytes};
+  bool copied = true;
+  const auto kernel = best_time(
+      [&] { copied = copied && process_vm_readv(getpid(), &here, 1, &there, 1, 0) == ssize_t{kBytes}; });
+  const auto plain = best_time([&] {
+    std::memcpy(to.data(), from.data(), kBytes);
+    asm volatile("" : : "r"(to.data()) : "memory");
+  });
+  return !copied || kernel > 3 * plain;
+}
+
+}  // namespace hansa::shm

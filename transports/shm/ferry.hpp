@@ -1,0 +1,89 @@
+// Copies between the private memories of two processes that work together: one end writes into a ring that
+// both map, the other reads from it. Two copies instead of the kernel's one, but each by its own core, none
+// that pins pages, and both at once. Where the kernel's copy is dear this is several times as fast; it needs
+// the peer to poll (Completion::attended).
+//
+// A cell is a line that says what it is, and up to kCellBytes. Either end may ask for memory (the other
+// answers with cells) and bring cells for the other's memory, within what the other has offered. What was
+// brought lies in its place once take_all() has run after a message that was sent behind it. One thread at a
+// time.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <span>
+
+#include "hansa/transport.hpp"
+#include "transports/shm/inbox.hpp"
+
+namespace hansa::shm {
+
+class Ferry {
+ public:
+  // Regions as ShmEndpoint has them. `slow`: a cell that takes longer to fill waits for its lines to come
+  // from the other core; see fill().
+  Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout,
+        std::chrono::nanoseconds slow = std::chrono::nanoseconds(2500));
+
+  // Whether the ring to the peer is there: memory backs it when this is first called.
+  bool ready() noexcept;
+  // The peer may reach this memory from now on; of the last kOffers.
+  void offer(BytesView memory) noexcept;
+  // One of each at a time. `done` and the memory stay until it is done or stop() was called.
+  void get(std::uint64_t address, Bytes into, Completion& done) noexcept;
+  void put(std::uint64_t address, BytesView from, Completion& done) noexcept;
+  // Moves a cell in and a cell out where there are any; true if it did.
+  bool poll() noexcept;
+  void take_all() noexcept {
+    while (arrived() && !stopped_ && !failed_) take();
+  }
+  // Moves nothing ever after.
+  void stop() noexcept { stopped_ = true; }
+  // The peer asked for what was not offered, sent what was not asked for, or there is no memory to answer.
+  bool failed() const noexcept { return failed_; }
+
+ private:
+  static constexpr std::size_t kOffers = 256;  // more than one call makes to one peer
+  enum class Kind : std::uint64_t { kAsk, kAnswer, kBring };
+  struct Head {
+    Kind kind;
+    std::uint64_t address, bytes;
+  };
+  // Bytes still to be moved, and from or to where.
+  struct Work {
+    std::byte* at = nullptr;
+    std::uint64_t address = 0, left = 0;
+    Completion* done = nullptr;
+  };
+
+  bool arrived() const noexcept {
+    return layout_.ferried(incoming_).load(std::memory_order_acquire) != taken_;
+  }
+  void take() noexcept;
+  bool give() noexcept;
+  bool accept(const Head& head, const std::byte* payload) noexcept;
+  void ship(Kind kind, Work& work) noexcept;
+  void fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept;
+  bool offered(std::uint64_t address, std::uint64_t bytes) const noexcept;
+  bool fits() const noexcept { return filled_ - released_ < layout_.ferry_cells; }
+  std::byte* cell(std::byte* region, std::uint64_t number) const noexcept;
+
+  Layout layout_;
+  std::chrono::nanoseconds slow_cell_;
+  std::byte *incoming_, *outgoing_;
+  std::uint64_t filled_ = 0, released_ = 0;  // of the outgoing ring; `released_` as last read
+  std::uint64_t taken_ = 0;                  // of the incoming ring
+  Work getting_, putting_, asked_;
+  Head asking_{Kind::kAsk, 0, 0};
+  bool backed_ = false, stopped_ = false, failed_ = false, turn_ = false;
+  std::uint32_t slow_ = 0, streamed_ = 0;  // see fill()
+  std::array<BytesView, kOffers> offers_{};
+  std::size_t last_offer_ = 0;
+};
+
+// Whether the kernel's copy between processes costs so much more than a copy within one that two copies are
+// faster. Measures it: some 50 us.
+bool single_copy_is_dear();
+
+}  // namespace hansa::shm
