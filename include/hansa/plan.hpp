@@ -27,8 +27,8 @@
 //   kPush  the receiver accepts: as soon as its step's dependencies are met it sends a Descriptor of its
 //   destination
 //          over the return lane; the sender's combine writes there and sends an empty message.
-// Where copies between two memories are dear (Capabilities::copies_dear), the sender of a message that half a
-// channel holds may stage it after all: the length of its first slot tells the receiver.
+// Where copies between two memories are dear (Capabilities::copies_dear), the sender of a short message may
+// stage it after all, if half a channel holds it: the length of its first slot tells the receiver.
 // The return lane of lane L is lane L + kReturnLanes.
 #pragma once
 
