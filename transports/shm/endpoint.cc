@@ -54,7 +54,7 @@ bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noex
 
 [[gnu::noinline]] Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
   local_->failure = Status(Code::kDamaged, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
-                                                      peer_, bytes, capabilities_.slot_bytes));
+                                                       peer_, bytes, capabilities_.slot_bytes));
   return {};
 }
 
