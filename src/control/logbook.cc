@@ -149,12 +149,18 @@ void Logbook::close(std::byte* section) noexcept try {
 
 LogbookSection::~LogbookSection() { book_.close(at_); }
 
-// Tried once: where memory is short, the first page's records are used again.
-void LogbookSection::back_the_rest() noexcept {
+// After the first page comes the rest, if there is memory for it; else the first page's records are used
+// again.
+void LogbookSection::turn_over() noexcept {
+  Record* const first = records_of(at_);
   constexpr std::size_t kFrom = kRecordsAt + kFirstRecords * sizeof(Record);
-  backed_ = ~std::uint64_t{0};
-  few_ = !book_.back(at_ + kFrom, kSectionBytes - kFrom).ok();
-  store(header_of(at_).few, few_ ? 1 : 0);
+  const bool tried = end_ != first + kFirstRecords || header_of(at_).few.load(std::memory_order_relaxed) != 0;
+  if (!tried && book_.back(at_ + kFrom, kSectionBytes - kFrom).ok()) {
+    end_ = first + kRecords;
+    return;
+  }
+  if (!tried) store(header_of(at_).few, 1);
+  next_ = first;
 }
 
 void LogbookSection::set_number(std::uint64_t number) noexcept { store(header_of(at_).number, number); }

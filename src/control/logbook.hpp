@@ -24,7 +24,8 @@ class Logbook;
 // One communicator's part. begin() and end() are called by one thread at a time, the others by any.
 class LogbookSection {
  public:
-  LogbookSection(Logbook& book, std::byte* at) : book_(book), at_(at) {}
+  LogbookSection(Logbook& book, std::byte* at)
+      : book_(book), at_(at), next_(records_of(at)), end_(next_ + kFirstRecords) {}
   ~LogbookSection();
   LogbookSection(const LogbookSection&) = delete;
   LogbookSection& operator=(const LogbookSection&) = delete;
@@ -33,9 +34,9 @@ class LogbookSection {
   // the life of a communicator, when the first page is full.
   void begin(const LogEntry& entry, std::uint64_t started) noexcept {
     const std::uint64_t sequence = ++begun_;
-    if (sequence > backed_) [[unlikely]]
-      back_the_rest();
-    Record& record = record_of(at_, sequence, few_);
+    if (next_ == end_) [[unlikely]]
+      turn_over();
+    Record& record = *next_++;
     record.sequence.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
     record.what.store(entry.what(), std::memory_order_relaxed);
@@ -70,14 +71,13 @@ class LogbookSection {
   const std::byte* memory() const noexcept { return at_; }
 
  private:
-  void back_the_rest() noexcept;
+  void turn_over() noexcept;
 
   Logbook& book_;
   std::byte* const at_;
+  Record *next_, *end_;  // where there is memory, and it has to be taken anew
   Record* running_ = nullptr;
   std::uint64_t begun_ = 0, bytes_ = 0, running_bytes_ = 0;
-  std::uint64_t backed_ = kFirstRecords;  // after so many operations more memory is asked for, once
-  bool few_ = false;  // there was no memory for more than the first page's: the newest of those are kept
   std::mutex texts_;
 };
 

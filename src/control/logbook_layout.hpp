@@ -139,16 +139,11 @@ inline SectionHeader& header_of(std::byte* section) { return *reinterpret_cast<S
 inline const SectionHeader& header_of(const std::byte* section) {
   return *reinterpret_cast<const SectionHeader*>(section);
 }
-// `few` as in the header.
-constexpr std::size_t index_of(std::uint64_t sequence, bool few) {
-  return (sequence - 1) % (few ? kFirstRecords : kRecords);
-}
-inline Record& record_of(std::byte* section, std::uint64_t sequence, bool few) {
-  return reinterpret_cast<Record*>(section + kRecordsAt)[index_of(sequence, few)];
-}
+inline Record* records_of(std::byte* section) { return reinterpret_cast<Record*>(section + kRecordsAt); }
 inline const Record& record_of(const std::byte* section, std::uint64_t sequence) {
   const bool few = header_of(section).few.load(std::memory_order_relaxed) != 0;
-  return reinterpret_cast<const Record*>(section + kRecordsAt)[index_of(sequence, few)];
+  const std::size_t index = (sequence - 1) % (few ? kFirstRecords : kRecords);
+  return reinterpret_cast<const Record*>(section + kRecordsAt)[index];
 }
 
 // What numbers count: each class has its own.

@@ -119,12 +119,12 @@ class Communicator {
   bool make(KnownCall& call, const void* input, void* output) {
     const std::uint64_t started = ticks();
     const std::uint32_t number = collectives_ + 1;
-    call.start(input, output, number);
+    StraightLine* const line = call.start(input, output, number);
     collectives_ = number;
     control::LogbookSection* const section = log();
     if (section != nullptr) section->begin(call.entry, started);
     // What may leave something behind is moved on under the eyes of whoever else may do so.
-    if (!lingers_ && call.execution->finish_line()) [[likely]] {
+    if (line != nullptr && !lingers_ && line->finish()) [[likely]] {
       log_end(section, false);
       return true;
     }

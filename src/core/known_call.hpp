@@ -33,11 +33,11 @@ struct KnownCall {
            (in + input_bytes <= out || out + output_bytes <= in || out == in + in_place);
   }
   // Begins it, as the collective of that number: stamps differ for two numbers of one signature, and for two
-  // signatures at one number.
-  void start(const void* input, void* output, std::uint32_t number) {
+  // signatures at one number. As Execution::start().
+  StraightLine* start(const void* input, void* output, std::uint32_t number) {
     entry.number = number;
     entry.stamp = signature ^ number * 0x9e3779b1u;
-    execution->start(
+    return execution->start(
         bound, {static_cast<const std::byte*>(input), static_cast<std::byte*>(output), entry.stamp, number});
   }
 };

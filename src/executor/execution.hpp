@@ -42,15 +42,19 @@ class Execution {
   // Works a call out for start(). Bound again, a BoundCall keeps its memory.
   void bind(const Call& call, BoundCall& bound) const;
   // Begins a call like the bound one, which stays until the call is done. The previous one must be done or
-  // abandoned.
-  void start(BoundCall& bound, Occasion occasion) {
-    if (!failure_.ok()) failure_ = Status();
+  // abandoned. The line that it runs along, for who wants to drive that first; null where it goes by chunks.
+  StraightLine* start(BoundCall& bound, Occasion occasion) {
+    if (!failure_.ok()) [[unlikely]]
+      forget_failure();
     call_.stamp = occasion.stamp;
     scratch_ = bound.scratch_bytes > 0 ? workspace_->scratch(bound.scratch_bytes) : nullptr;
     line_ = &bound.line;
-    if (!line_->bound()) [[unlikely]]
-      return start_chunks(bound, occasion.input, occasion.output, occasion.stamp, occasion.number);
+    if (!line_->bound()) [[unlikely]] {
+      start_chunks(bound, occasion.input, occasion.output, occasion.stamp, occasion.number);
+      return nullptr;
+    }
     line_->start(occasion.input, occasion.output, scratch_, occasion.stamp);
+    return line_;
   }
   // Both, for a call that is made once.
   void start(const Call& call);
@@ -63,9 +67,6 @@ class Execution {
   bool done() const noexcept {
     return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
   }
-  // Runs a call that has just begun, where it is a straight line and its peers were faster; true if it is
-  // done and all is well.
-  bool finish_line() noexcept { return line_ != nullptr && line_->finish(); }
   // Why the call cannot be finished; ok while it can.
   const Status& failure() const noexcept { return failure_; }
   const Plan& plan() const noexcept { return plan_; }
@@ -79,6 +80,7 @@ class Execution {
     std::uint32_t position = 0, chunk = 0;
   };
 
+  [[gnu::cold, gnu::noinline]] void forget_failure() noexcept { failure_ = Status(); }
   void start_chunks(const BoundCall& bound, const std::byte* input, std::byte* output, std::uint32_t stamp,
                     std::uint32_t number);
   bool advance_chunks(const std::atomic<bool>& ended, bool alone);

@@ -22,17 +22,20 @@ class Workspace {
   class Area {
    public:
     std::byte* at_least(std::size_t bytes) {
-      if (bytes > bytes_) {
-        bytes_ = 0;  // until there is memory again
-        memory_.reset();
-        memory_.reset(static_cast<std::byte*>(::operator new(bytes, kLine)));
-        bytes_ = bytes;
-      }
+      if (bytes > bytes_) [[unlikely]]
+        grow(bytes);
       return memory_.get();
     }
     std::size_t bytes() const { return bytes_; }
 
    private:
+    [[gnu::cold, gnu::noinline]] void grow(std::size_t bytes) {
+      bytes_ = 0;  // until there is memory again
+      memory_.reset();
+      memory_.reset(static_cast<std::byte*>(::operator new(bytes, kLine)));
+      bytes_ = bytes;
+    }
+
     static constexpr std::align_val_t kLine{64};
     struct Free {
       void operator()(std::byte* memory) const { ::operator delete(memory, kLine); }

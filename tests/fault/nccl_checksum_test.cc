@@ -7,7 +7,7 @@
 namespace hansa::test {
 namespace {
 
-constexpr std::size_t kCount = 100'003;
+constexpr std::size_t kCount = 400'003;  // more cells than one, also of the largest
 
 void reduce(int ranks, int rank, const ncclUniqueId& id, Report& report) {
   std::vector<int> values(kCount, 1);

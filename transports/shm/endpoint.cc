@@ -48,10 +48,6 @@ bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noex
   return back(outgoing_.get(), lane, &lanes_[lane].out_backed) ? reserve(lane, ahead) : nullptr;
 }
 
-[[gnu::noinline]] Arrival ShmEndpoint::peek_first(std::uint16_t lane, std::uint32_t ahead) noexcept {
-  return back(incoming_, lane, &lanes_[lane].in_backed) ? peek(lane, ahead) : Arrival();
-}
-
 [[gnu::noinline]] Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
   local_->failure = Status(Code::kDamaged, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
                                                        peer_, bytes, capabilities_.slot_bytes));
@@ -70,17 +66,28 @@ void ShmEndpoint::commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t 
   lanes_[lane].out.commit(bytes, stamp);
 }
 
-Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
+inline Arrival ShmEndpoint::look(std::uint16_t lane, std::uint32_t ahead) noexcept {
   Receiver<Cells>& in = lanes_[lane].in;
-  if (!lanes_[lane].in_backed) [[unlikely]]
-    return peek_first(lane, ahead);
   const auto message = in.peek(ahead);
   if (!message.arrived) return {};
-  if (ferry_) ferry_->take_all();  // what was brought before this message
   const std::uint32_t bytes = bytes_in(message.flag);
   if (bytes > capabilities_.slot_bytes) [[unlikely]]
     return refuse(bytes);
   return {in.cells().payload(message.cell), bytes, stamp_in(message.flag)};
+}
+
+Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
+  if (!lanes_[lane].plain) [[unlikely]]
+    return peek_with_care(lane, ahead);
+  return look(lane, ahead);
+}
+
+// What the ferry brought before this message has to lie in its place.
+[[gnu::noinline]] Arrival ShmEndpoint::peek_with_care(std::uint16_t lane, std::uint32_t ahead) noexcept {
+  if (!lanes_[lane].in_backed && !back(incoming_, lane, &lanes_[lane].in_backed)) return {};
+  lanes_[lane].plain = !offered_;
+  if (offered_ && lanes_[lane].in.peek(ahead).arrived) ferry_->take_all();
+  return look(lane, ahead);
 }
 
 void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }
@@ -94,7 +101,11 @@ void ShmEndpoint::visit(Completion& done, Move move) noexcept {
 }
 
 Descriptor ShmEndpoint::describe(BytesView memory) noexcept {
-  if (ferry_) ferry_->offer(memory);
+  if (ferry_) {
+    ferry_->offer(memory);
+    offered_ = true;
+    for (Lane& lane : lanes_) lane.plain = false;
+  }
   return local_->memory.describe(memory);
 }
 

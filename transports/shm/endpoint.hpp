@@ -51,11 +51,13 @@ class ShmEndpoint final : public Endpoint {
     Sender<Cells> out;
     Receiver<Cells> in;
     bool out_backed = false, in_backed = false;
+    bool plain = false;  // incoming messages: backed, and the ferry brings nothing
   };
   // Sets `backed`, or fails the transport.
   bool back(std::byte* region, std::uint16_t lane, bool* backed) noexcept;
   std::byte* reserve_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
-  Arrival peek_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
+  Arrival peek_with_care(std::uint16_t lane, std::uint32_t ahead) noexcept;
+  Arrival look(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival refuse(std::uint32_t bytes) noexcept;
   bool goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,
                      const Completion& done) noexcept;
@@ -71,6 +73,7 @@ class ShmEndpoint final : public Endpoint {
   Doorkeeper<GateWords> doorkeeper_;
   PeerMemory peer_memory_;
   std::optional<Ferry> ferry_;
+  bool offered_ = false;  // memory for the ferry to bring to, ever
   Capabilities capabilities_;
 };
 
