@@ -38,9 +38,9 @@ HostIdentity identify_host(const std::string& stand_in) {
   if (!stand_in.empty()) return {stand_in.substr(0, kMostName), stand_in.substr(0, kMostName)};
   char name[kMostName] = {};
   gethostname(name, sizeof name - 1);
-  // Abstract sockets and user ids mean the same in processes that share these two namespaces.
+  // Abstract sockets, user ids and process numbers mean the same in processes that share these namespaces.
   return {first_line_of("/proc/sys/kernel/random/boot_id") + " " + target_of("/proc/self/ns/net") + " " +
-              target_of("/proc/self/ns/user"),
+              target_of("/proc/self/ns/user") + " " + target_of("/proc/self/ns/pid"),
           name};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <fstream>
 
 namespace hansa::bootstrap {
@@ -33,12 +34,14 @@ bool read_flag(ByteReader* from, bool* out) {
   return byte <= 1;
 }
 
-// As ps shows it; 0: there is no such process.
+// As ps shows it, X where there is no such process; 0: not known.
 char state_of(std::int32_t pid) {
-  // "PID (name) STATE ...": the name may have anything in it.
+  errno = 0;
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  if (!file) return errno == ENOENT || errno == ESRCH ? 'X' : '\0';
   std::string line;
   std::getline(file, line);
+  // "PID (name) STATE ...": the name may have anything in it.
   const std::size_t end = line.rfind(") ");
   return end != std::string::npos && end + 2 < line.size() ? line[end + 2] : '\0';
 }
@@ -161,7 +164,7 @@ bool is_stopped(std::int32_t pid) {
 
 bool has_ended(std::int32_t pid) {
   const char state = state_of(pid);
-  return state == '\0' || state == 'Z' || state == 'X';
+  return state == 'Z' || state == 'X';
 }
 
 }  // namespace hansa::bootstrap

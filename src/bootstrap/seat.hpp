@@ -86,6 +86,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   bool left_ = false;
   Session::Watcher watcher_;
   std::vector<Rank> missing_;               // of the last verdict
+  std::vector<Rank> ended_;                 // see look_for_ended()
   std::uint64_t asked_ = 0, answered_ = 0;  // how often it asked who is late, and of those before a verdict
 
   std::mutex mutex_;  // guards all below

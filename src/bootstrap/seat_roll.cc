@@ -32,12 +32,17 @@ void Seat::ask(const Concern& concern) {
 }
 
 // The leader of this host has left in order and ended, so that nobody tells of deaths any more. Whoever is
-// waited for should be there; who else has ended may have left in order, too.
+// waited for should be there; who else has ended may have left in order, too. Its last messages may have come
+// since the wait was noted: whoever is still waited for when this is asked again sends no more.
 void Seat::look_for_ended() {
   if (!watcher_.whereabouts) return;
   for (const Rank rank : watcher_.whereabouts(0).waits_for) {
     const Member member = members()[static_cast<std::size_t>(rank)];
     if (member.host != setup_.host.id || !has_ended(member.pid)) continue;
+    if (std::find(ended_.begin(), ended_.end(), rank) == ended_.end()) {
+      ended_.push_back(rank);
+      continue;
+    }
     const Status end(
         Code::kRemote,
         fmt::format("rank {} (host {}, pid {}) has ended, and rank {} still waits for it: it died, or "

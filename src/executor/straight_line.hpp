@@ -77,7 +77,7 @@ class StraightLine {
     const Message *received, *sent, *end;  // where these messages begin
     const Part *parts, *parts_end;
     const Step* after;       // runnable for certain once all steps before this one are done
-    std::uint32_t done = 0;  // in this run, though a step before it was not
+    std::uint64_t done = 0;  // in this run, though a step before it was not
     std::uint32_t bytes = 0, stamp = 0;
     std::uint32_t deps = 0;  // the first
     std::uint16_t part_count = 0, dep_count = 0;
@@ -109,7 +109,8 @@ class StraightLine {
   std::byte *output_ = nullptr, *scratch_ = nullptr;
   std::vector<std::uint32_t> last_on_;  // by channel, while binding
 
-  std::uint32_t stamp_ = 0, run_ = 0;
+  std::uint32_t stamp_ = 0;
+  std::uint64_t run_ = 0;
   Step *next_ = nullptr, *end_ = nullptr;  // the first step that is not done; behind the last one
   Mismatch mismatch_;
 };

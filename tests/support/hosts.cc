@@ -1,7 +1,10 @@
 #include "tests/support/hosts.hpp"
 
 #include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -11,6 +14,14 @@
 #include <vector>
 
 namespace hansa::test {
+namespace {
+
+[[noreturn]] void fail() {
+  std::perror("entering a host of TEST_HOSTS");
+  std::_Exit(7);
+}
+
+}  // namespace
 
 void enter_host(int index, int count) {
   const char* text = std::getenv("TEST_HOSTS");
@@ -20,11 +31,19 @@ void enter_host(int index, int count) {
   for (std::string word; std::getline(words, word, ',');) keepers.push_back(std::stoi(word));
   const std::size_t host = static_cast<std::size_t>(index) * keepers.size() / static_cast<std::size_t>(count);
   const int keeper = static_cast<int>(syscall(SYS_pidfd_open, keepers.at(host), 0));
-  if (keeper < 0 || setns(keeper, CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) != 0) {
-    std::perror("entering a host of TEST_HOSTS");
-    std::_Exit(7);
-  }
+  constexpr int kAll = CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWPID;
+  if (keeper < 0 || setns(keeper, kAll) != 0) fail();
   close(keeper);
+  const pid_t child = fork();  // only children have the host's process numbers
+  if (child < 0) fail();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return;
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) raise(WTERMSIG(status));
+  std::_Exit(WEXITSTATUS(status));
 }
 
 }  // namespace hansa::test

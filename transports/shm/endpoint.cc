@@ -86,8 +86,10 @@ Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
 [[gnu::noinline]] Arrival ShmEndpoint::peek_with_care(std::uint16_t lane, std::uint32_t ahead) noexcept {
   if (!lanes_[lane].in_backed && !back(incoming_, lane, &lanes_[lane].in_backed)) return {};
   lanes_[lane].plain = !offered_;
-  if (offered_ && lanes_[lane].in.peek(ahead).arrived) ferry_->take_all();
-  return look(lane, ahead);
+  const Arrival arrival = look(lane, ahead);
+  if (arrival.data == nullptr || !offered_) return arrival;
+  ferry_->take_all();
+  return ferry_->failed() ? Arrival() : arrival;
 }
 
 void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }
@@ -101,12 +103,12 @@ void ShmEndpoint::visit(Completion& done, Move move) noexcept {
 }
 
 Descriptor ShmEndpoint::describe(BytesView memory) noexcept {
-  if (ferry_) {
-    ferry_->offer(memory);
-    offered_ = true;
-    for (Lane& lane : lanes_) lane.plain = false;
-  }
-  return local_->memory.describe(memory);
+  const Descriptor described = local_->memory.describe(memory);
+  if (!ferry_ || described.allocation != 0) return described;  // peers map it
+  ferry_->offer(memory);
+  offered_ = true;
+  for (Lane& lane : lanes_) lane.plain = false;
+  return described;
 }
 
 bool ShmEndpoint::goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,

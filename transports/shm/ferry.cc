@@ -57,7 +57,10 @@ bool Ferry::ready() noexcept {
   return backed_ = backed.ok() && backed.value();
 }
 
-void Ferry::offer(BytesView memory) noexcept { offers_[++last_offer_ % kOffers] = memory; }
+void Ferry::offer(BytesView memory) noexcept {
+  if (!offered(reinterpret_cast<std::uintptr_t>(memory.data()), memory.size()))
+    offers_[++last_offer_ % kOffers] = memory;
+}
 
 bool Ferry::offered(std::uint64_t address, std::uint64_t bytes) const noexcept {
   for (std::size_t i = 0; i < kOffers; ++i) {  // the latest is the likeliest
