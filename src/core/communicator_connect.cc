@@ -248,7 +248,7 @@ Status Communicator::connect_peers() {
     (void)fault_point(Point::kInitReady);
     HANSA_INFO_ON(kInit, "communicator {}of {} ranks ready: {}{}; {}",
                   options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
-                  connections_->summary(), reach.direct ? ", large messages in one copy" : "",
+                  connections_->summary(), reach.direct ? ", large messages from memory to memory" : "",
                   crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
   plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),

@@ -16,6 +16,7 @@ class Workspace {
   // At least so many bytes, of any content, aligned to cache lines.
   std::byte* scratch(std::size_t bytes) { return scratch_.at_least(bytes); }
   std::size_t bytes() const { return scratch_.bytes() + pieces_.bytes(); }
+  // Room for so many pieces, each of which fits a cache with its like.
   std::byte* pieces(std::size_t count) { return pieces_.at_least(count * kPiece); }
 
  private:

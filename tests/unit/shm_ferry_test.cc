@@ -108,6 +108,22 @@ TEST_P(FerryTest, ReachesOnlyWhatWasOffered) {
   EXPECT_EQ(into, kept);
 }
 
+// Of many buffers that are used in turn, one comes again just when its place is the next to be taken.
+TEST_P(FerryTest, KeepsWhatIsOfferedAgain) {
+  const auto from = numbered(100, 8);
+  std::vector<std::byte> others(4096), into(100);
+  for (std::size_t apart = 1; apart < 2048; ++apart) {
+    right_.offer(from);
+    for (std::size_t i = 0; i < apart; ++i) right_.offer(BytesView(others).subspan(2 * i, 1));
+    right_.offer(from);
+    for (std::size_t i = 0; i < 256; ++i) right_.offer(BytesView(others).subspan(2 * i + 1, 1));
+    Completion done;
+    left_.get(address_of(from), into, done);
+    run();
+    ASSERT_EQ(done.state, Completion::State::kDone) << apart;
+  }
+}
+
 TEST_P(FerryTest, BringsOnlyToWhatWasOffered) {
   const auto from = numbered(100, 6);
   std::vector<std::byte> into(100), kept = into;

@@ -58,8 +58,12 @@ bool Ferry::ready() noexcept {
 }
 
 void Ferry::offer(BytesView memory) noexcept {
-  if (!offered(reinterpret_cast<std::uintptr_t>(memory.data()), memory.size()))
-    offers_[++last_offer_ % kOffers] = memory;
+  const auto same = [memory](BytesView one) {
+    return one.data() == memory.data() && one.size() == memory.size();
+  };
+  for (std::size_t i = 0; i < kRecent; ++i)
+    if (same(offers_[(last_offer_ - i) % kOffers])) return;
+  offers_[++last_offer_ % kOffers] = memory;
 }
 
 bool Ferry::offered(std::uint64_t address, std::uint64_t bytes) const noexcept {

@@ -44,7 +44,9 @@ class Ferry {
   bool failed() const noexcept { return failed_; }
 
  private:
-  static constexpr std::size_t kOffers = 256;  // more than one call makes to one peer
+  // A call makes 256 to one peer at most. A step that cannot run yet makes its own again and again: those
+  // among the last few are not counted twice, and still outlast the call.
+  static constexpr std::size_t kOffers = 512, kRecent = 16;
   enum class Kind : std::uint64_t { kAsk, kAnswer, kBring };
   struct Head {
     Kind kind;
