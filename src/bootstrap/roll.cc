@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kMostCall = 512;  // characters of one call
 constexpr std::size_t kMostWaits = 64;  // ranks or processes that one rank names
-constexpr std::size_t kMostElsewhere = 8;
 
 template <class Number>
 void write_numbers(ByteWriter* to, const std::vector<Number>& numbers) {

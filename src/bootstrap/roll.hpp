@@ -36,6 +36,8 @@ struct Elsewhere {
 };
 
 struct Presence {
+  static constexpr std::size_t kMostElsewhere = 8;
+
   Whereabouts whereabouts;
   std::vector<Elsewhere> elsewhere;
 

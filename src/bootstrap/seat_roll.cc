@@ -13,7 +13,6 @@ namespace {
 constexpr std::uint32_t kWaitMs = 100;
 // When no verdict has come, its leaders themselves are in question. Longer than any roll takes.
 constexpr std::chrono::milliseconds kNoVerdict{3000};
-constexpr std::size_t kMostElsewhere = 8;
 
 }  // namespace
 
@@ -65,7 +64,7 @@ void Seat::answer(const RollCall& call) {
 std::vector<Elsewhere> Seat::elsewhere() const {
   std::vector<Elsewhere> all;
   for (const auto& seat : loop_.local<OfProcess<Seat>>().all) {
-    if (all.size() == kMostElsewhere) break;
+    if (all.size() == Presence::kMostElsewhere) break;
     if (equal(seat->setup_.key, setup_.key) || !seat->watcher_.whereabouts) continue;
     const Whereabouts is = seat->watcher_.whereabouts(0);
     if (is.state != Whereabouts::State::kInside || is.since_ms < kWaitMs) continue;

@@ -25,7 +25,7 @@ struct Box {
   int x = 0, y = 0;
 };
 
-struct Message {
+struct Arrow {
   std::uint32_t from, to;  // boxes
   std::uint16_t lane;
 };
@@ -79,8 +79,8 @@ class Picture {
       if (shown(boxes_[b].rank)) dependencies(b);
     for (std::uint32_t b = 0; b < boxes_.size(); ++b)
       if (shown(boxes_[b].rank)) box(b);
-    for (const Message& message : messages_) arrow(message);
-    for (const Message& message : messages_) stubs(message);
+    for (const Arrow& each : arrows_) arrow(each);
+    for (const Arrow& each : arrows_) stubs(each);
     for (const auto& [b, outgoing] : unmatched_)
       if (shown(boxes_[b].rank)) stub(b, outgoing, "#d00000");
     return out_ + "</svg>\n";
@@ -112,7 +112,7 @@ class Picture {
     for (const auto& [channel, ends] : channels) {
       const std::size_t pairs = std::min(ends.sent.size(), ends.received.size());
       for (std::size_t k = 0; k < pairs; ++k)
-        messages_.push_back({ends.sent[k], ends.received[k], std::get<2>(channel)});
+        arrows_.push_back({ends.sent[k], ends.received[k], std::get<2>(channel)});
       for (std::size_t k = pairs; k < ends.sent.size(); ++k) unmatched_.emplace_back(ends.sent[k], true);
       for (std::size_t k = pairs; k < ends.received.size(); ++k)
         unmatched_.emplace_back(ends.received[k], false);
@@ -139,7 +139,7 @@ class Picture {
     }
     for (const auto& [a, b] : turns_)
       if (a != b) add(a, b, 0);
-    for (const Message& message : messages_) add(message.from, message.to, 1);
+    for (const Arrow& each : arrows_) add(each.from, each.to, 1);
     for (std::uint32_t b = 0; b < boxes_.size(); ++b)
       if (waits[b] == 0) ready.push_back(b);
     for (std::size_t next = 0; next < ready.size(); ++next)
@@ -212,7 +212,7 @@ class Picture {
   }
 
   // From below the sender to above the receiver, so that messages to the next row cross no box.
-  void arrow(const Message& message) {
+  void arrow(const Arrow& message) {
     const Box &from = boxes_[message.from], &to = boxes_[message.to];
     if (!shown(from.rank) || !shown(to.rank)) return;
     print(
@@ -222,7 +222,7 @@ class Picture {
         colour(message.lane) + 1);
   }
 
-  void stubs(const Message& message) {
+  void stubs(const Arrow& message) {
     if (only_ < 0) return;
     if (shown(boxes_[message.from].rank)) stub(message.from, true, colour(message.lane));
     if (shown(boxes_[message.to].rank)) stub(message.to, false, colour(message.lane));
@@ -239,7 +239,7 @@ class Picture {
   std::vector<Schedule> schedules_;
   std::vector<std::uint32_t> first_;  // boxes, by rank
   std::vector<Box> boxes_;
-  std::vector<Message> messages_;
+  std::vector<Arrow> arrows_;
   std::vector<std::pair<std::uint32_t, bool>> unmatched_;       // box, outgoing
   std::vector<std::pair<std::uint32_t, std::uint32_t>> turns_;  // on one channel
   std::uint32_t last_row_ = 0;

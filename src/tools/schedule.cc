@@ -12,14 +12,14 @@
 namespace hansa::tools {
 namespace {
 
-struct Options {
+struct ScheduleOptions {
   std::string collective, algorithm;
   Rank ranks = 8, rank = 0, root = 0;
   std::uint32_t radix = 2;
   bool svg = false, all = false;
 };
 
-const Algorithm* find(const Options& options, Query& query) {
+const Algorithm* find(const ScheduleOptions& options, Query& query) {
   query.ranks = options.ranks;
   query.root = options.root;
   query.radix = options.radix;
@@ -37,7 +37,7 @@ const Algorithm* find(const Options& options, Query& query) {
   return nullptr;
 }
 
-int show(const Options& options) {
+int show_schedule(const ScheduleOptions& options) {
   Query query;
   const Algorithm* row = find(options, query);
   if (row == nullptr) return 1;
@@ -57,7 +57,7 @@ int show(const Options& options) {
   return 0;
 }
 
-int prove(const Options& options) {
+int prove(const ScheduleOptions& options) {
   Query query;
   const Algorithm* row = find(options, query);
   if (row == nullptr) return 1;
@@ -73,7 +73,7 @@ int list() {
   return 0;
 }
 
-void add_query(CLI::App* command, Options& options) {
+void add_query(CLI::App* command, ScheduleOptions& options) {
   command->add_option("collective", options.collective, "allreduce, allgather, ...")->required();
   command->add_option("algorithm", options.algorithm, "ring, knomial, ...")->required();
   command->add_option("-n,--ranks", options.ranks, "ranks")
@@ -88,13 +88,13 @@ void add_query(CLI::App* command, Options& options) {
 void add_schedule(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("schedule", "Show or prove what an algorithm does");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ScheduleOptions>();
   CLI::App* shown = command->add_subcommand("show", "Print one rank's steps");
   add_query(shown, *options);
   shown->add_option("-r,--rank", options->rank, "the rank to show")->capture_default_str();
   shown->add_flag("--all", options->all, "show all ranks");
   shown->add_flag("--svg", options->svg, "as a picture, on standard output");
-  shown->callback([options, &status] { status = show(*options); });
+  shown->callback([options, &status] { status = show_schedule(*options); });
   CLI::App* proven = command->add_subcommand("check", "Prove the schedules of all ranks");
   add_query(proven, *options);
   proven->callback([options, &status] { status = prove(*options); });

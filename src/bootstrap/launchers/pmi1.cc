@@ -9,7 +9,7 @@
 namespace hansa::bootstrap {
 namespace {
 
-constexpr std::size_t kLeastValue = 16, kMostValue = 512;  // a whole line must fit into 1024 characters
+constexpr std::size_t kLeastValue = 16, kMostPmi1Value = 512;  // a whole line must fit into 1024 characters
 
 class Pmi1 final : public KeyValueSpace {
  public:
@@ -36,7 +36,7 @@ class Pmi1 final : public KeyValueSpace {
       return Status(Code::kUnsupported,
                     "the launcher's process manager keeps no values of useful length "
                     "(vallen_max); start the job with another launcher");
-    most_value_ = std::min(most - 1, kMostValue);  // some count the terminator
+    most_value_ = std::min(most - 1, kMostPmi1Value);  // some count the terminator
     HANSA_ASSIGN_OR_RETURN(const PmiAnswer name,
                            socket_.ask_line("cmd=get_my_kvsname", "my_kvsname", deadline));
     space_ = name.field("kvsname");

@@ -7,7 +7,7 @@
 namespace hansa::bootstrap {
 namespace {
 
-constexpr std::size_t kMostValue = 512;  // the standard's limit is 1024, for keys and all in some servers
+constexpr std::size_t kMostPmi2Value = 512;  // the standard's limit is 1024, for keys and all in some servers
 
 class Pmi2 final : public KeyValueSpace {
  public:
@@ -54,7 +54,7 @@ class Pmi2 final : public KeyValueSpace {
   }
 
   const Job& job() const noexcept override { return job_; }
-  std::size_t most_value() const noexcept override { return kMostValue; }
+  std::size_t most_value() const noexcept override { return kMostPmi2Value; }
 
   Status put(const std::string& key, const std::string& value, Deadline deadline) override {
     HANSA_ASSIGN_OR_RETURN(const PmiAnswer answer,

@@ -11,12 +11,12 @@
 namespace hansa::tools {
 namespace {
 
-struct Options {
+struct DumpOptions {
   std::vector<pid_t> pids;
   std::string folder;
 };
 
-Status dump(const Options& options) {
+Status dump(const DumpOptions& options) {
   std::vector<control::FlightDump> all;
   for (const pid_t pid : options.pids.empty() ? diagnosis::processes_with_logbooks() : options.pids) {
     auto dumps = diagnosis::dumps_of(pid, control::kRecords, "hansa dump");
@@ -45,7 +45,7 @@ Status dump(const Options& options) {
 
 void add_dump(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("dump", "Write what running processes did last");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DumpOptions>();
   command->add_option("pid", options->pids, "processes; by default all of this user's that use Hansa")
       ->type_name("PID")
       ->check(CLI::PositiveNumber);

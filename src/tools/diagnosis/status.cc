@@ -24,7 +24,7 @@ using diagnosis::Membership;
 using diagnosis::Operation;
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct StatusOptions {
   bool json = false;
   double watch = 0;  // seconds between two tables; 0: once
 };
@@ -165,7 +165,7 @@ void print_json(const std::vector<Row>& rows, const std::vector<diagnosis::Findi
   std::puts(Json{{"communicators", all}, {"findings", found}}.dump().c_str());
 }
 
-void show(const Options& options) {
+void show(const StatusOptions& options) {
   constexpr std::chrono::milliseconds kBetween{200};  // the two looks that the first rate is measured by
   const bool clear = !options.json && options.watch > 0 && isatty(STDOUT_FILENO) == 1;
   Sample before = look();
@@ -186,7 +186,7 @@ void show(const Options& options) {
 
 void add_status(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("status", "Show what communicators on this machine do now");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StatusOptions>();
   command->add_flag("--json", options->json, "as JSON, a line for each look");
   command->add_option("--watch", options->watch, "look again every so many seconds (2), until Ctrl-C")
       ->expected(0, 1)

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct TraceOptions {
   std::vector<std::string> paths;
   std::string trace;
   bool json = false;
@@ -62,7 +62,7 @@ Result<diagnosis::Job> read_job(const std::vector<std::string>& paths) {
   return job;
 }
 
-void print_text(const diagnosis::Job& job, const std::vector<diagnosis::Finding>& findings) {
+void print_findings(const diagnosis::Job& job, const std::vector<diagnosis::Finding>& findings) {
   std::printf("%zu ranks\n", job.ranks.size());
   for (const diagnosis::Finding& one : findings)
     std::printf("%s: %s\n", std::string(name_of(one.verdict)).c_str(), one.text.c_str());
@@ -70,7 +70,7 @@ void print_text(const diagnosis::Job& job, const std::vector<diagnosis::Finding>
     std::puts("nothing is the matter: no call waits, none differs, no communicator has failed");
 }
 
-void print_json(const diagnosis::Job& job, const std::vector<diagnosis::Finding>& findings) {
+void print_findings_as_json(const diagnosis::Job& job, const std::vector<diagnosis::Finding>& findings) {
   Json found = Json::array(), ranks = Json::array();
   for (const diagnosis::Finding& one : findings)
     found.push_back({{"verdict", name_of(one.verdict)},
@@ -87,7 +87,7 @@ void print_json(const diagnosis::Job& job, const std::vector<diagnosis::Finding>
   std::puts(Json{{"findings", found}, {"ranks", ranks}}.dump(2).c_str());
 }
 
-Status merge(const Options& options) {
+Status merge(const TraceOptions& options) {
   HANSA_ASSIGN_OR_RETURN(const diagnosis::Job job, read_job(options.paths));
   if (!options.trace.empty()) {
     std::ofstream file(options.trace);
@@ -95,7 +95,7 @@ Status merge(const Options& options) {
     if (!file) return Status(Code::kSystem, options.trace + " cannot be written");
   }
   const std::vector<diagnosis::Finding> findings = judge(job);
-  (options.json ? print_json : print_text)(job, findings);
+  (options.json ? print_findings_as_json : print_findings)(job, findings);
   return {};
 }
 
@@ -105,7 +105,7 @@ void add_trace(CLI::App& app, int& status) {
   CLI::App* trace = app.add_subcommand("trace", "What all ranks of a job did");
   trace->require_subcommand(1);
   CLI::App* command = trace->add_subcommand("merge", "Say from dumps who is late or which call differs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TraceOptions>();
   command->add_option("dumps", options->paths, "files of `hansa dump` or HANSA_DUMP, or folders of them")
       ->required()
       ->check(CLI::ExistingPath);
