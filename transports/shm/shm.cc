@@ -27,7 +27,7 @@ struct Address {
   Layout layout;
   Rank rank = 0, ranks = 0;
   std::uint64_t inbox = 0;  // key in the process's registry
-  bool ferries = false;     // this end would
+  std::uint8_t ferries = 0;  // not 0: this end would
   Beacon beacon;
   control::FdAddress fds{};
   control::FileOfProcess inbox_file;
