@@ -35,7 +35,9 @@ struct CombineCall {
   int premultiplied = -1;  // index of the source to multiply by `factor`, or -1
   Factor factor = {};
   std::int64_t divisor = 1;  // integer types; 1: none
-  bool streaming = false;    // the result will not be read soon: bypass the caches
+  // Bypass the caches at the destinations that lie as this one does to the start of a vector: their lines are
+  // in another core's cache, or will not be read soon. -1: none.
+  int streams = -1;
 };
 
 using CombineFunction = void (*)(const CombineCall&);

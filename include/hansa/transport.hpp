@@ -53,6 +53,9 @@ struct Capabilities {
   bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
   bool lingers = false;        // of a transport: idle() may be false
   bool copies_dear = false;    // a get or put costs more than a message through slots, where one holds it
+  // Messages of so many bytes and more are better written into their slots past the caches. Changes as the
+  // endpoint learns what its slots cost.
+  std::size_t streams_from = SIZE_MAX;
   // The largest message of which a channel holds two.
   constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }
 };

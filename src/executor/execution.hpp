@@ -103,6 +103,7 @@ class Execution {
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
   void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
+  int streamed_destination(const Step& step, std::size_t bytes) const;
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {

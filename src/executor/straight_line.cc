@@ -31,6 +31,16 @@ bool StraightLine::runnable(const Step& step) const noexcept {
   }
 }
 
+bool StraightLine::streams(const Step& step) noexcept {
+  return step.sent != step.end && step.bytes >= step.sent->endpoint->capabilities().streams_from;
+}
+
+void StraightLine::combine_streamed(const Part& part) noexcept {
+  CombineCall call = part.call;
+  call.streams = part.cell;
+  part.streamed(call);
+}
+
 // Cells first, so that a step which cannot run leaves nothing behind.
 template <StraightLine::Shape kShape>
 inline bool StraightLine::run_as(const Step& step) noexcept {
@@ -39,8 +49,9 @@ inline bool StraightLine::run_as(const Step& step) noexcept {
   const Message* const sent = kShape == Shape::kSend      ? received
                               : kShape == Shape::kReceive ? received + 1
                                                           : step.sent;
-  const Message* const end = kShape == Shape::kAny ? step.end : received + 1;
-  const Part* const parts_end = kShape == Shape::kAny ? step.parts_end : parts + 1;
+  constexpr bool kAny = kShape == Shape::kAny || kShape == Shape::kLarge;
+  const Message* const end = kAny ? step.end : received + 1;
+  const Part* const parts_end = kAny ? step.parts_end : parts + 1;
   const std::uint32_t stamp = stamp_ ^ step.stamp;
   for (const Message* message = received; message != sent; ++message) {
     const Arrival arrival = message->endpoint->peek(message->lane, 0);
@@ -56,8 +67,11 @@ inline bool StraightLine::run_as(const Step& step) noexcept {
     if (cell == nullptr) return false;
     *message->operand = cell;
   }
-  if (kShape == Shape::kAny && step.part_count > 1) place_rest(step);
-  for (const Part* part = parts; part != parts_end; ++part) part->combine(part->call);
+  if (kAny && step.part_count > 1) place_rest(step);
+  if (kShape == Shape::kLarge && streams(step))
+    for (const Part* part = parts; part != parts_end; ++part) combine_streamed(*part);
+  else
+    for (const Part* part = parts; part != parts_end; ++part) part->combine(part->call);
   for (const Message* message = received; message != sent; ++message)
     message->endpoint->release(message->lane);
   for (const Message* message = sent; message != end; ++message)
@@ -71,6 +85,8 @@ inline bool StraightLine::run(const Step& step) noexcept {
       return run_as<Shape::kSend>(step);
     case Shape::kReceive:
       return run_as<Shape::kReceive>(step);
+    case Shape::kLarge:
+      return run_as<Shape::kLarge>(step);
     default:
       return run_as<Shape::kAny>(step);
   }

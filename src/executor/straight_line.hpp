@@ -69,9 +69,11 @@ class StraightLine {
   struct Part {
     CombineFunction combine;
     CombineCall call;
+    CombineFunction streamed;  // with call.streams as `cell`; set in steps that may stream
+    int cell;                  // the first destination that is a peer's
   };
-  // Most steps have one part and one message, which need no loops.
-  enum class Shape : std::uint8_t { kAny, kSend, kReceive };
+  // Most steps have one part and one small message, which need no loops.
+  enum class Shape : std::uint8_t { kAny, kSend, kReceive, kLarge };  // kLarge: may stream
   // Pointers lead into the vectors below, which have their final size when they are set.
   struct Step {
     const Message *received, *sent, *end;  // where these messages begin
@@ -98,6 +100,10 @@ class StraightLine {
   bool run_as(const Step& step) noexcept;
   bool run(const Step& step) noexcept;
   static void place_rest(const Step& step) noexcept;
+  // Small messages are never streamed.
+  static constexpr std::uint32_t kMayStream = 2048;
+  static bool streams(const Step& step) noexcept;
+  static void combine_streamed(const Part& part) noexcept;
 
   std::vector<Step> steps_;
   std::vector<Message> messages_;    // by step: those received, then those sent

@@ -94,16 +94,19 @@ void StraightLine::Binder::add_parts(Step& step, std::uint32_t index) {
 void StraightLine::Binder::add_part(std::uint32_t index, std::uint32_t block, std::size_t elements) {
   const auto& from = plan_.schedule.steps[index];
   CombineCall combine{.type = call_.type, .op = call_.op, .elements = elements, .factor = call_.factor};
+  int cell = -1;
   for (std::uint32_t k = 0; k < std::uint32_t{from.sources} + from.destinations; ++k) {
     const Operand& operand = plan_.schedule.operands[from.operands + k];
     if (operand.place != Place::kPeer)
       line_.locals_.push_back({nullptr, operand.place, offset(operand, block)});
     if (call_.premultiply && k < from.sources && operand.place == Place::kInput)
       combine.premultiplied = static_cast<int>(k);
+    if (operand.place == Place::kPeer && k >= from.sources && cell < 0)
+      cell = static_cast<int>(k - from.sources);
     line_.operands_.push_back(nullptr);
   }
   if (from.finish) combine.divisor = call_.divisor;
-  line_.parts_.push_back({nullptr, combine});
+  line_.parts_.push_back({nullptr, combine, nullptr, cell});
 }
 
 bool StraightLine::Binder::extends_part(std::uint32_t index, std::uint32_t block) const {
@@ -140,7 +143,12 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   end_ = steps_.data() + steps_.size();
   run_ = 0;
   set_pointers(plan);
-  for (Part& part : parts_) part.combine = bindings.choose(part.call);
+  for (Part& part : parts_) {
+    part.combine = bindings.choose(part.call);
+    CombineCall streamed = part.call;
+    streamed.streams = part.cell;
+    part.streamed = bindings.choose(streamed);
+  }
   place_locals(nullptr, nullptr, nullptr);
 }
 
@@ -163,7 +171,9 @@ void StraightLine::set_pointers(const Plan& plan) {
       if (k < from.sources) step.sent = message;
     }
     step.end = message;
-    if (step.part_count == 1 && step.end - step.received == 1)
+    if (step.bytes >= kMayStream)
+      step.shape = Shape::kLarge;
+    else if (step.part_count == 1 && step.end - step.received == 1)
       step.shape = step.sent == step.received ? Shape::kSend : Shape::kReceive;
     step.parts = part;
     step.parts_end = part + step.part_count;

@@ -145,6 +145,24 @@ void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t byt
   for (std::uint32_t k = 0; k <= step.destinations; ++k) walk_[k].skip(bytes);
 }
 
+// Of those that are written here, the first that had better be written past the caches; -1 if none.
+int Execution::streamed_destination(const Step& step, std::size_t bytes) const {
+  const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
+  const auto copied = [](const OperandCursor& cursor) { return cursor.is_copied(); };
+  if (plan_.direct && bytes * count >= call_.streams_from &&
+      std::none_of(walk_.begin(), walk_.begin() + count, copied))
+    return 0;
+  int written = 0;
+  for (std::uint32_t k = step.sources; k < count; ++k) {
+    if (walk_[k].is_idle() || walk_[k].is_copied()) continue;
+    if (walk_[k].is_message() &&
+        bytes >= endpoint_of_[plan_.channel_of[step.operands + k]]->capabilities().streams_from)
+      return written;
+    ++written;
+  }
+  return -1;
+}
+
 void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const Schedule& schedule = plan_.schedule;
   const Step& step = schedule.steps[index];
@@ -161,9 +179,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const bool straight = copies_straight(step);
   fetched_ahead_ = false;
   for (std::uint32_t k = 0; straight && k < count; ++k) walk_[k].widen();
-  const auto copied = [](const OperandCursor& cursor) { return cursor.is_copied(); };
-  combine.streaming = plan_.direct && bytes * count >= call_.streams_from &&
-                      std::none_of(walk_.begin(), walk_.begin() + count, copied);
+  combine.streams = streamed_destination(step, bytes);
   bool whole = true;  // nothing but memory: pieces are as long as can be foreseen
   for (std::uint32_t k = 0; k < count; ++k) whole = whole && !walk_[k].is_message();
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {

@@ -137,11 +137,14 @@ class DelayedPeer {
 
 class DelayingEndpoint final : public Endpoint {
  public:
-  explicit DelayingEndpoint(std::shared_ptr<DelayedPeer> peer) : peer_(std::move(peer)) {}
+  explicit DelayingEndpoint(std::shared_ptr<DelayedPeer> peer)
+      : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()) {
+    capabilities_.streams_from = 0;
+  }
   ~DelayingEndpoint() override {
     for (DelayedLane& lane : peer_->lanes) lane.advance(true);
   }
-  const Capabilities& capabilities() const noexcept override { return peer_->inner->capabilities(); }
+  const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
     return peer_->lanes[lane].reserve(ahead);
   }
@@ -170,6 +173,7 @@ class DelayingEndpoint final : public Endpoint {
 
  private:
   std::shared_ptr<DelayedPeer> peer_;
+  Capabilities capabilities_;
 };
 
 class DelayingTransport final : public Transport {

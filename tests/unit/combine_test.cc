@@ -126,7 +126,7 @@ class Exhaustive : public testing::TestWithParam<int> {
       call.sources = from;
       call.destinations = to;
       call.elements = size;
-      call.streaming = variant.streaming;
+      call.streams = variant.streaming ? static_cast<int>(fan_out) - 1 : -1;
       if (&level == &combine_levels().back())
         choose_host_combine(call)(call);
       else

@@ -39,7 +39,6 @@ struct ModelCells {
     return {
         {memory, thread, static_cast<int>(cells)}, Weakened::kReleasedStore, Weakened::kReleasedLoad, mutant};
   }
-  bool spills(std::uint32_t) const { return true; }
   void prefetch(std::uint32_t, std::uint32_t) const {}
 };
 

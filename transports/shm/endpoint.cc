@@ -8,6 +8,13 @@
 #include "base/wait.hpp"
 
 namespace hansa::shm {
+namespace {
+
+// Of shorter messages, what is lost either way is less than it takes to read the clock.
+constexpr std::uint32_t kStreamable = 2048;
+constexpr int kLooks = 16;
+
+}  // namespace
 
 ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
                          std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory, bool ferries)
@@ -43,9 +50,37 @@ bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noex
   return *backed;
 }
 
-// Apart from reserve() and peek(), which are called more often than anything else; so is refuse().
-[[gnu::noinline]] std::byte* ShmEndpoint::reserve_first(std::uint16_t lane, std::uint32_t ahead) noexcept {
-  return back(outgoing_.get(), lane, &lanes_[lane].out_backed) ? reserve(lane, ahead) : nullptr;
+// Apart from reserve(), commit() and peek(), which are called more often than anything else; so are the next
+// two.
+[[gnu::noinline]] std::byte* ShmEndpoint::reserve_with_care(std::uint16_t number,
+                                                            std::uint32_t ahead) noexcept {
+  Lane& lane = lanes_[number];
+  if (!lane.out_backed && !back(outgoing_.get(), number, &lane.out_backed)) return nullptr;
+  const std::uint32_t cell = lane.out.reserve(ahead);
+  if (cell == Sender<Cells>::kNone) return nullptr;
+  if (ahead == 0) {
+    if (lane.timed_message != lane.out.sent()) --lane.looks;
+    lane.timed_message = lane.out.sent();
+    lane.took = {};
+    lane.filling = Clock::now();
+  } else if (ahead == 1 && lane.timed_message == lane.out.sent()) {
+    lane.took = Clock::now() - lane.filling;
+  }
+  lane.out_plain = lane.looks <= 0;
+  return lane.out.cells().payload(cell);
+}
+
+// Of a message that takes more than a line.
+[[gnu::noinline]] void ShmEndpoint::after_commit(Lane& lane, std::uint32_t bytes) noexcept {
+  if (bytes >= kStreamable) {
+    const bool timed = lane.timed_message == lane.out.sent() - 1;
+    if (timed && lane.took == lane.took.zero()) lane.took = Clock::now() - lane.filling;
+    stores_.filled(bytes, timed ? lane.took : lane.took.zero());
+    lane.looks = stores_.wants_time() ? kLooks : 0;
+    lane.out_plain = lane.looks == 0;
+    capabilities_.streams_from = stores_.streams() ? kStreamable : SIZE_MAX;
+  }
+  if (bytes < capabilities_.streams_from) lane.out.prefetch(bytes);
 }
 
 [[gnu::noinline]] Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
@@ -56,14 +91,16 @@ bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noex
 
 std::byte* ShmEndpoint::reserve(std::uint16_t lane, std::uint32_t ahead) noexcept {
   Sender<Cells>& out = lanes_[lane].out;
-  if (!lanes_[lane].out_backed) [[unlikely]]
-    return reserve_first(lane, ahead);
+  if (!lanes_[lane].out_plain) [[unlikely]]
+    return reserve_with_care(lane, ahead);
   const std::uint32_t cell = out.reserve(ahead);
   return cell == Sender<Cells>::kNone ? nullptr : out.cells().payload(cell);
 }
 
 void ShmEndpoint::commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept {
   lanes_[lane].out.commit(bytes, stamp);
+  if (bytes > Cells::kBesideFlag) [[unlikely]]
+    after_commit(lanes_[lane], bytes);
 }
 
 inline Arrival ShmEndpoint::look(std::uint16_t lane, std::uint32_t ahead) noexcept {
@@ -131,7 +168,6 @@ void ShmEndpoint::put(const Descriptor& remote, std::size_t offset, BytesView fr
 }
 
 void ShmEndpoint::quiesce() noexcept {
-  using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::seconds(2);
   doorkeeper_.close();
   if (ferry_) ferry_->stop();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "transports/shm/own_memory.hpp"
 #include "transports/shm/peer_memory.hpp"
 #include "transports/shm/ring.hpp"
+#include "transports/shm/store_gauge.hpp"
 
 namespace hansa::shm {
 
@@ -47,15 +49,23 @@ class ShmEndpoint final : public Endpoint {
   void quiesce() noexcept override;
 
  private:
+  using Clock = std::chrono::steady_clock;
   struct alignas(128) Lane {
     Sender<Cells> out;
     Receiver<Cells> in;
     bool out_backed = false, in_backed = false;
-    bool plain = false;  // incoming messages: backed, and the ferry brings nothing
+    bool out_plain = false;  // outgoing messages: backed, and none is to be timed
+    bool plain = false;      // incoming messages: backed, and the ferry brings nothing
+    // The message that is being timed, since when its first cell is filled, and how long that took, if known.
+    std::uint64_t timed_message = UINT64_MAX;
+    Clock::time_point filling{};
+    std::chrono::nanoseconds took{};
+    int looks = 0;  // how many more are timed though they may turn out to be short
   };
   // Sets `backed`, or fails the transport.
   bool back(std::byte* region, std::uint16_t lane, bool* backed) noexcept;
-  std::byte* reserve_first(std::uint16_t lane, std::uint32_t ahead) noexcept;
+  std::byte* reserve_with_care(std::uint16_t lane, std::uint32_t ahead) noexcept;
+  void after_commit(Lane& lane, std::uint32_t bytes) noexcept;
   Arrival peek_with_care(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival look(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival refuse(std::uint32_t bytes) noexcept;
@@ -73,6 +83,7 @@ class ShmEndpoint final : public Endpoint {
   Doorkeeper<GateWords> doorkeeper_;
   PeerMemory peer_memory_;
   std::optional<Ferry> ferry_;
+  StoreGauge stores_;
   bool offered_ = false;  // memory for the ferry to bring to, ever
   Capabilities capabilities_;
 };

@@ -65,7 +65,8 @@ class Cells {
   Word flag(std::uint32_t cell) const { return Layout::word(cells_ + cell * stride_); }
   Word released() const { return Layout::word(released_); }
   std::byte* payload(std::uint32_t cell) const { return cells_ + cell * stride_ + Layout::kFlagBytes; }
-  bool spills(std::uint32_t bytes) const { return bytes > kLine - Layout::kFlagBytes; }
+  // Longer messages take more than their flag's line.
+  static constexpr std::uint32_t kBesideFlag = 64 - Layout::kFlagBytes;
   // Not the flag's line: the receiver is polling it, and would only be slowed down.
   void prefetch(std::uint32_t cell, std::uint32_t bytes) const {
     const std::byte* const first = cells_ + cell * stride_;

@@ -35,8 +35,7 @@ constexpr bool is_message(std::uint64_t flag, std::uint64_t message) {
 }
 
 // Cells offers count() (a power of two below 2^15), flag(i) and released() (words with load and store), and
-// for a message of that length spills(bytes), whether it takes more than its flag's line, and then
-// prefetch(i, bytes), a hint that cell i will soon be written.
+// prefetch(i, bytes), a hint that a message of that length will soon be written into cell i.
 template <class Cells>
 class Sender {
  public:
@@ -54,13 +53,15 @@ class Sender {
     }
     return cell(sent_ + ahead);
   }
+  std::uint64_t sent() const { return sent_; }
   void commit(std::uint32_t bytes, std::uint32_t stamp) {
     const std::uint64_t message = sent_++;
     cells_.flag(cell(message)).store(flag_of(message + 1, bytes, stamp), std::memory_order_release);
-    // Taking the next cell's lines from the receiver's cache costs as much as all the rest of a message; done
-    // now, it overlaps with the wait for the answer.
-    if (cells_.spills(bytes) && fits(0)) [[unlikely]]
-      cells_.prefetch(cell(sent_), bytes);
+  }
+  // Taking the next cell's lines from the receiver's cache costs as much as all the rest of a message; done
+  // after a commit, it overlaps with the wait for the answer.
+  void prefetch(std::uint32_t bytes) const {
+    if (fits(0)) cells_.prefetch(cell(sent_), bytes);
   }
 
  private:

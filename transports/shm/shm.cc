@@ -26,7 +26,7 @@ struct Address {
   std::uint64_t communicator = 0;
   Layout layout;
   Rank rank = 0, ranks = 0;
-  std::uint64_t inbox = 0;  // key in the process's registry
+  std::uint64_t inbox = 0;   // key in the process's registry
   std::uint8_t ferries = 0;  // not 0: this end would
   Beacon beacon;
   control::FdAddress fds{};

@@ -46,35 +46,28 @@ void copy_exactly(const CombineCall& call) {
   std::memcpy(call.destinations[0], all.data(), kBytes);
 }
 
-void copy_long(const CombineCall& call) {
-  const std::size_t bytes = bytes_of(call);
-  for (std::byte* to : call.destinations)
-    if (to != call.sources[0]) std::memcpy(to, call.sources[0], bytes);
+// The maximum of one source's bytes: read once, written everywhere. libc's copy would do for one destination,
+// but its `rep movsb` crawls where the destination's lines are in another core's cache.
+void copy_at(const CombineLevel& level, CombineCall call) {
+  if (call.destinations.size() == 1 && call.destinations[0] == call.sources[0]) return;
+  call.elements = bytes_of(call);
+  call.type = DataType::kInt8;
+  call.op = ReduceOp::kMax;
+  kernel(level, call)(call);
 }
+
+void copy_long(const CombineCall& call) { copy_at(best_level(), call); }
 
 CombineFunction choose_copy(const CombineCall& call) {
   const std::size_t bytes = bytes_of(call);
   const bool once = call.destinations.size() == 1;
-  if (bytes < 4 || bytes > 64) return copy_long;
+  if (bytes < 4 || bytes > 64 || call.streams >= 0) return copy_long;
   if (once && bytes == 4) return copy_exactly<4>;
   if (once && bytes == 8) return copy_exactly<8>;
   if (once && bytes == 16) return copy_exactly<16>;
   if (bytes < 8) return copy_short<4>;
   if (bytes < 16) return copy_short<8>;
   return bytes < 32 ? copy_short<16> : copy_short<32>;
-}
-
-void copy(const CombineLevel& level, const CombineCall& call) {
-  if (call.destinations.size() > 1 || call.streaming) {
-    // The maximum of one source: read once, written everywhere.
-    CombineCall bytewise = call;
-    bytewise.type = DataType::kInt8;
-    bytewise.elements = bytes_of(call);
-    bytewise.op = ReduceOp::kMax;
-    kernel(level, bytewise)(bytewise);
-  } else {
-    copy_long(call);
-  }
 }
 
 // Quotients of up to 32 bits are exact through a double, which the compiler vectorizes.
@@ -115,7 +108,7 @@ void divide(DataType type, std::byte* block, std::size_t elements, std::int64_t 
 void average(const CombineLevel& level, const CombineCall& call) {
   CombineCall sum = call;
   sum.destinations = call.destinations.first(1);
-  sum.streaming = false;
+  sum.streams = -1;
   std::byte* const quotient = call.destinations[0];
   kernel(level, sum)(sum);
   divide(call.type, quotient, call.elements, call.divisor);
@@ -128,7 +121,7 @@ void average(const CombineLevel& level, const CombineCall& call) {
 void combine_at(const CombineLevel& level, const CombineCall& call) {
   if (empty(call)) return;
   if (averages(call)) return average(level, call);
-  if (copies(call)) return copy(level, call);
+  if (copies(call)) return copy_at(level, call);
   kernel(level, call)(call);
 }
 
@@ -136,10 +129,7 @@ void host_combine(const CombineCall& call) { combine_at(best_level(), call); }
 
 CombineFunction choose_host_combine(const CombineCall& call) {
   if (empty(call) || averages(call)) return host_combine;
-  if (!copies(call)) return kernel(best_level(), call);
-  // Beyond a few lines many copies are made by reading once.
-  const bool spread = call.destinations.size() > 1 && bytes_of(call) > 64;
-  return spread || call.streaming ? host_combine : choose_copy(call);
+  return copies(call) ? choose_copy(call) : kernel(best_level(), call);
 }
 
 }  // namespace hansa

@@ -27,18 +27,23 @@ class Loop {
         destinations_(call.destinations.data()),
         fan_in_(call.sources.size()),
         fan_out_(call.destinations.size()),
+        lead_(call.streams < 0 ? fan_out_ - 1 : static_cast<std::size_t>(call.streams)),
         premultiplied_(static_cast<std::size_t>(call.premultiplied)) {}
 
-  HWY_INLINE void cached(std::size_t bytes) const { ragged<false>(0, bytes); }
+  // Elements at multiples of their size can be brought to a vector's alignment.
+  HWY_INLINE bool can_align() const { return address(lead_) % Kind::kElement == 0; }
 
-  // Streaming stores need alignment; a destination that is aligned differently from the first is not
-  // streamed.
+  // Stores that cross lines cost twice where the lines come from another core.
+  HWY_INLINE void cached(std::size_t bytes) const {
+    if (can_align())
+      aligned<false>(bytes);
+    else
+      ragged<false>(0, bytes);
+  }
+
+  // Streaming stores need alignment; a destination that is aligned differently is not streamed.
   HWY_INLINE void streamed(std::size_t bytes) const {
-    const std::size_t skipped = (Kind::kUnit - address(0) % Kind::kUnit) % Kind::kUnit;
-    alignas(64) std::byte first[Kind::kUnit] = {};
-    if (skipped > 0) keep(0, first);
-    ragged<true>(skipped, bytes);
-    if (skipped > 0) write(0, first, Kind::kUnit);
+    aligned<true>(bytes);
     hwy::FlushStream();
   }
 
@@ -77,18 +82,32 @@ class Loop {
     return reinterpret_cast<std::uintptr_t>(destinations_[destination]);
   }
 
-  // What is left over is a whole unit that overlaps the loop's. It is computed before anything is written,
-  // because a destination may be a source.
+  // From where the lead has a vector's alignment. What lies before, and what is left over, are parts of whole
+  // units that overlap the loop's. They are computed before anything is written, because a destination may be
+  // a source.
+  template <bool kStream>
+  HWY_INLINE void aligned(std::size_t bytes) const {
+    const std::size_t skipped = (Kind::kUnit - address(lead_) % Kind::kUnit) % Kind::kUnit;
+    alignas(64) std::byte first[Kind::kUnit] = {};
+    if (skipped > 0) keep(0, first);
+    ragged<kStream>(skipped, bytes);
+    if (skipped > 0) write(0, first, kStream ? skipped : Kind::kUnit);
+  }
+
   template <bool kStream>
   HWY_INLINE void ragged(std::size_t at, std::size_t end) const {
-    const bool left_over = (end - at) % Kind::kUnit > 0;
+    const std::size_t left_over = (end - at) % Kind::kUnit;
     alignas(64) std::byte last[Kind::kUnit] = {};
-    if (left_over) keep(end - Kind::kUnit, last);
+    if (left_over > 0) keep(end - Kind::kUnit, last);
     for (; at + kStep <= end; at += kStep) step<kStream, Kind::kUnroll>(at);
     if constexpr (Kind::kUnroll > 1) {
       for (; at + Kind::kUnit <= end; at += Kind::kUnit) step<kStream, 1>(at);
     }
-    if (left_over) write(end - Kind::kUnit, last, Kind::kUnit);
+    // Lines that were written past the caches are not touched again.
+    if (kStream && left_over > 0)
+      write(end - left_over, last + Kind::kUnit - left_over, left_over);
+    else if (left_over > 0)
+      write(end - Kind::kUnit, last, Kind::kUnit);
   }
 
   template <bool kStream, std::size_t kUnits>
@@ -96,7 +115,7 @@ class Loop {
     Value sum[kUnits];
     gather(at, Kind::kUnit, sum);
     for (std::size_t d = 0; d < fan_out_; ++d) {
-      if (kStream && address(d) % Kind::kUnit == address(0) % Kind::kUnit)
+      if (kStream && address(d) % Kind::kUnit == address(lead_) % Kind::kUnit)
         scatter<true>(destinations_[d] + at, Kind::kUnit, sum);
       else
         scatter<false>(destinations_[d] + at, Kind::kUnit, sum);
@@ -141,6 +160,7 @@ class Loop {
   const std::byte* const* const sources_;
   std::byte* const* const destinations_;
   const std::size_t fan_in_, fan_out_;
+  const std::size_t lead_;           // the destination that is brought to alignment
   const std::size_t premultiplied_;  // no index when none is
 };
 
@@ -149,12 +169,11 @@ void run_cached(const CombineCall& call) {
   Loop<Kind>(call).cached(call.elements * Kind::kElement);
 }
 
-// Only elements at multiples of their size can be brought to a vector's alignment.
 template <class Kind>
 void run_streamed(const CombineCall& call) {
-  if (reinterpret_cast<std::uintptr_t>(call.destinations[0]) % Kind::kElement != 0)
-    return run_cached<Kind>(call);
-  Loop<Kind>(call).streamed(call.elements * Kind::kElement);
+  const Loop<Kind> loop(call);
+  if (!loop.can_align()) return loop.cached(call.elements * Kind::kElement);
+  loop.streamed(call.elements * Kind::kElement);
 }
 
 template <class Kind>
@@ -202,7 +221,7 @@ CombineFunction choose(const CombineCall& call) {
   using Kind = typename Kinds::template Of<kVector>;
   if (call.elements <= 2 * Kind::kUnit / Kind::kElement) return choose_short<Kinds>(call);
   if constexpr (Kinds::kStreams) {
-    if (call.streaming) return run_streamed<Kind>;
+    if (call.streams >= 0) return run_streamed<Kind>;
   }
   return run_cached<Kind>;
 }

@@ -38,7 +38,7 @@ void combine(DataType type, std::span<const std::byte* const> sources, std::byte
                 .sources = sources,
                 .destinations = destinations,
                 .elements = bytes / size_of(type),
-                .streaming = streaming});
+                .streams = streaming ? 0 : -1});
 }
 
 // Adding four blocks into one that stays in the first-level cache is reading them.
