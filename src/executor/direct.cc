@@ -34,7 +34,7 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
 bool Execution::better_by_slots(std::uint32_t operand, std::uint32_t index, std::size_t bytes) const {
   Endpoint& endpoint = *endpoint_of_[plan_.channel_of[operand]];
   const Capabilities& can = endpoint.capabilities();
-  if (!can.copies_dear || bytes > std::min(can.message_bytes(), Workspace::kPiece)) return false;
+  if (!can.copies_dear || bytes > can.message_bytes()) return false;
   if (plan_.mechanism_of[operand] == Mechanism::kPush) return direct_.remote(operand).mapped == nullptr;
   // What several peers read they had better copy themselves, each its own.
   const Step& step = plan_.schedule.steps[index];
