@@ -19,18 +19,24 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kHeadBytes = 64;
-constexpr std::uint32_t kSlowInARow = 4, kStreamedInARow = 512, kLookEvery = 4;
 
-// Past the caches, so that no line is fetched from the core that read it last. `to` is aligned to lines.
-void copy_streamed(std::byte* to, const std::byte* from, std::size_t bytes) {
+// Line by line: libc's copy would use `rep movsb`, which crawls on lines of another core's cache. `kStream`:
+// past the caches. `to` is aligned to lines.
+template <bool kStream>
+void copy_lines(std::byte* to, const std::byte* from, std::size_t bytes) {
   std::size_t at = 0;
 #ifdef __SSE2__
   constexpr std::size_t kLine = 64, kVector = 16;
   for (; at + kLine <= bytes; at += kLine)
-    for (std::size_t v = 0; v < kLine; v += kVector)
-      _mm_stream_si128(reinterpret_cast<__m128i*>(to + at + v),
-                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at + v)));
-  _mm_sfence();
+    for (std::size_t v = 0; v < kLine; v += kVector) {
+      const __m128i vector = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at + v));
+      auto* const place = reinterpret_cast<__m128i*>(to + at + v);
+      if constexpr (kStream)
+        _mm_stream_si128(place, vector);
+      else
+        _mm_store_si128(place, vector);
+    }
+  if constexpr (kStream) _mm_sfence();
 #endif
   std::memcpy(to + at, from + at, bytes - at);
 }
@@ -48,8 +54,8 @@ std::chrono::nanoseconds best_time(const Copy& copy) {
 
 }  // namespace
 
-Ferry::Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, std::chrono::nanoseconds slow)
-    : layout_(layout), slow_cell_(slow), incoming_(incoming), outgoing_(outgoing) {}
+Ferry::Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, StoreGauge stores)
+    : layout_(layout), stores_(stores), incoming_(incoming), outgoing_(outgoing) {}
 
 bool Ferry::ready() noexcept {
   if (backed_) return true;
@@ -162,24 +168,15 @@ void Ferry::ship(Kind kind, Work& work) noexcept {
   if (work.left == 0 && work.done != nullptr) work.done->state = Completion::State::kDone;
 }
 
-// Cells that the peer has just read lie in its cache. Cores that share a cache take them back at once;
-// between others that costs more than all the rest, and writing past the caches is faster. Which it is shows
-// in the time.
 void Ferry::fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
-  if (streamed_ > 0) {
-    --streamed_;
-    return copy_streamed(to, from, bytes);
+  if (stores_.streams()) {
+    copy_lines<true>(to, from, bytes);
+    return stores_.filled(bytes, {});
   }
-  if (filled_ % kLookEvery != 0 || bytes < Layout::kFerryCell) {
-    std::memcpy(to, from, bytes);
-    return;
-  }
-  const auto start = Clock::now();
-  std::memcpy(to, from, bytes);
-  slow_ = Clock::now() - start > slow_cell_ ? slow_ + 1 : 0;
-  if (slow_ < kSlowInARow) return;
-  slow_ = kSlowInARow - 1;  // one more is enough when it is tried again
-  streamed_ = kStreamedInARow;
+  const bool timed = stores_.wants_time() && bytes == Layout::kFerryCell;
+  const auto start = timed ? Clock::now() : Clock::time_point();
+  copy_lines<false>(to, from, bytes);
+  stores_.filled(bytes, timed ? Clock::now() - start : std::chrono::nanoseconds(0));
 }
 
 bool single_copy_is_dear() {

@@ -10,21 +10,19 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <span>
 
 #include "hansa/transport.hpp"
 #include "transports/shm/inbox.hpp"
+#include "transports/shm/store_gauge.hpp"
 
 namespace hansa::shm {
 
 class Ferry {
  public:
-  // Regions as ShmEndpoint has them. `slow`: a cell that takes longer to fill waits for its lines to come
-  // from the other core; see fill().
-  Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout,
-        std::chrono::nanoseconds slow = std::chrono::nanoseconds(2500));
+  // Regions as ShmEndpoint has them.
+  Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, StoreGauge stores = StoreGauge());
 
   // Whether the ring to the peer is there: memory backs it when this is first called.
   bool ready() noexcept;
@@ -72,14 +70,13 @@ class Ferry {
   std::byte* cell(std::byte* region, std::uint64_t number) const noexcept;
 
   Layout layout_;
-  std::chrono::nanoseconds slow_cell_;
+  StoreGauge stores_;
   std::byte *incoming_, *outgoing_;
   std::uint64_t filled_ = 0, released_ = 0;  // of the outgoing ring; `released_` as last read
   std::uint64_t taken_ = 0;                  // of the incoming ring
   Work getting_, putting_, asked_;
   Head asking_{Kind::kAsk, 0, 0};
   bool backed_ = false, stopped_ = false, failed_ = false, turn_ = false;
-  std::uint32_t slow_ = 0, streamed_ = 0;  // see fill()
   std::array<BytesView, kOffers> offers_{};
   std::size_t last_offer_ = 0;
 };
