@@ -221,7 +221,7 @@ std::string Communicator::transports() const {
 }
 
 Status Communicator::connect_peers() {
-  PlanCache::Reach reach{std::size_t{1} << 20, true};
+  PlanCache::Reach reach{std::size_t{1} << 20, true, false};
   std::span<Endpoint* const> endpoints;
   if (session_) {
     TransportOptions options;
@@ -260,7 +260,7 @@ namespace {
 
 // What ranks tell each other before they start.
 struct Facts {
-  std::uint64_t message_bytes, direct, wishes, checksum;
+  std::uint64_t message_bytes, direct, copies_dear, wishes, checksum;
   cpu_set_t cores;
 };
 
@@ -272,9 +272,11 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
     if (endpoint) {
       reach.message_bytes = std::min(reach.message_bytes, endpoint->capabilities().message_bytes());
       reach.direct = reach.direct && endpoint->capabilities().direct;
+      reach.copies_dear = reach.copies_dear || endpoint->capabilities().copies_dear;
     }
-  Facts mine{
-      reach.message_bytes, reach.direct, std::hash<std::string>()(config().algorithm), config().checksum, {}};
+  Facts mine{reach.message_bytes, reach.direct,
+             reach.copies_dear,   std::hash<std::string>()(config().algorithm),
+             config().checksum,   {}};
   sched_getaffinity(0, sizeof mine.cores, &mine.cores);
   HANSA_ASSIGN_OR_RETURN(const auto everyone, session_->allgather(std::as_bytes(std::span(&mine, 1))));
   const std::vector<Member>& members = session_->members();
@@ -295,6 +297,7 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
                                 options_.rank));
     reach.message_bytes = std::min<std::size_t>(reach.message_bytes, theirs.message_bytes);
     reach.direct = reach.direct && theirs.direct != 0;
+    reach.copies_dear = reach.copies_dear || theirs.copies_dear != 0;
     if (members[rank].host != members[static_cast<std::size_t>(options_.rank)].host) continue;
     ++neighbours;
     CPU_OR(&cores, &cores, &theirs.cores);

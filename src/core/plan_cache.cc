@@ -172,6 +172,7 @@ Status PlanCache::bind(Operation& operation, KnownCall& known) {
   call.map = map_of(request, plan.schedule.blocks);
   call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
   call.streams_from = streams_from_;
+  call.cut = reach_.copies_dear;
   execution->bind(call, known.bound);
   known.signature = signature_of(request, ranks_);
   known.execution = execution;

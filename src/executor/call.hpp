@@ -21,8 +21,10 @@ struct Call {
   bool premultiply = false;
   std::int64_t divisor = 1;  // applied where a step finishes its result
   std::uint32_t stamp = 0;   // travels with every message; a receiver that expects another one fails the call
-  std::size_t chunk =
-      1;  // elements of one chunk of one block, equal on all ranks; a direct plan has one chunk
+  std::size_t chunk = 1;     // elements of one chunk of one block, equal on all ranks
+  // Whether a direct plan is cut into chunks, too, so that a channel holds each if need be. Equal on all
+  // ranks.
+  bool cut = false;
   // Bytes that one step reads and writes in memory all can reach, from which it writes past the caches.
   std::size_t streams_from = SIZE_MAX;
   std::uint32_t number = 0;  // of the call; counts up, so that notes of the next one are told from this one's

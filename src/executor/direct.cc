@@ -14,10 +14,10 @@ bool Execution::accepts(std::uint32_t index, std::size_t bytes) const {
          goes_direct(source, bytes);
 }
 
-Bytes Execution::local_memory(const Operand& operand, std::size_t bytes) const {
+Bytes Execution::local_memory(const Operand& operand, std::size_t bytes, std::uint32_t chunk) const {
   const Extent extent = call_.map.at(operand.place, nth_id(operand.blocks, 0, plan_.schedule.blocks));
   std::byte* base = operand.place == Place::kInput ? const_cast<std::byte*>(call_.input) : call_.output;
-  return {base + extent.offset * element_bytes_, bytes};
+  return {base + (extent.offset + chunk * call_.chunk) * element_bytes_, bytes};
 }
 
 void Execution::announce(std::uint32_t index, std::size_t bytes) {
@@ -25,7 +25,7 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
   const std::uint32_t source = step.operands, channel = plan_.channel_of[source];
   if (!direct_.room_for_note(channel)) return;
   (void)fault_point(Point::kAcceptBegin);
-  const Bytes memory = local_memory(plan_.schedule.destinations(step)[0], bytes);
+  const Bytes memory = local_memory(plan_.schedule.destinations(step)[0], bytes, next_[index]);
   direct_.send_ready(channel, position_of_[source], endpoint_of_[channel]->describe(memory));
   direct_.set_announced(index);
   (void)fault_point(Point::kAcceptSent);
@@ -39,7 +39,8 @@ bool Execution::better_by_slots(std::uint32_t operand, std::uint32_t index, std:
   // What several peers read they had better copy themselves, each its own.
   const Step& step = plan_.schedule.steps[index];
   if (step.destinations > 1) return false;
-  return endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes)).allocation == 0;
+  return endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes, next_[index])).allocation ==
+         0;
 }
 
 bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
@@ -84,7 +85,8 @@ void Execution::hand_over_direct(std::uint32_t operand, std::uint32_t index, std
   if (channel.outgoing && pull) {
     (void)fault_point(Point::kOfferBegin);
     const Step& step = plan_.schedule.steps[index];
-    const Descriptor descriptor = endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes));
+    const Descriptor descriptor =
+        endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes, next_[index]));
     std::memcpy(endpoint.reserve(channel.lane, 0), &descriptor, sizeof descriptor);
     endpoint.commit(channel.lane, sizeof descriptor, stamp_of(index));
     ++direct_.unread(index);

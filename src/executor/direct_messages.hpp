@@ -43,6 +43,7 @@ class DirectMessages {
   std::uint32_t& unread(std::uint32_t step) { return unread_[step]; }
   bool announced(std::uint32_t step) const { return announced_[step]; }
   void set_announced(std::uint32_t step) { announced_[step] = true; }
+  void forget_announced(std::uint32_t step) { announced_[step] = false; }
 
  private:
   struct Note {

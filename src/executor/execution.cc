@@ -75,7 +75,8 @@ std::size_t Execution::direct_bytes(const Call& call) const {
 
 void Execution::bind(const Call& call, BoundCall& bound) const {
   bound.call = call;
-  const std::size_t longest = std::min(plan_.direct ? SIZE_MAX : call.chunk, call.map.max_elements());
+  const std::size_t longest =
+      std::min(plan_.direct && !cuts(call) ? SIZE_MAX : call.chunk, call.map.max_elements());
   bound.scratch_stride = (longest * size_of(call.type) + 63) / 64 * 64;
   bound.scratch_bytes = bound.scratch_stride * plan_.schedule.scratch_blocks * plan_.window;
   bound.line.bind(plan_, call,
@@ -98,7 +99,7 @@ void Execution::start_chunks(const BoundCall& bound, const std::byte* input, std
   scratch_stride_ = bound.scratch_stride;
   if (plan_.direct) {
     direct_bytes_ = direct_bytes(call_);
-    call_.chunk = std::max<std::size_t>(call_.map.max_elements(), 1);
+    if (!cuts(call_)) call_.chunk = std::max<std::size_t>(call_.map.max_elements(), 1);
     direct_.start(call_.number, call_.stamp);
   }
   // Where nothing is copied by pieces they cost addresses only.
@@ -221,7 +222,7 @@ bool Execution::try_step(std::uint32_t index) {
   if (offered) {
     // Everything is done but that the peers have to read what was offered.
     if (direct_.unread(index) > 0) return false;
-    ++next_[index];
+    finish_chunk(index);
     return true;
   }
   if (!dependencies_met(index, chunk)) return false;
@@ -236,8 +237,13 @@ bool Execution::try_step(std::uint32_t index) {
   if (plan_.direct && direct_.unread(index) > 0)
     direct_.set_announced(index);
   else
-    ++next_[index];
+    finish_chunk(index);
   return true;
+}
+
+void Execution::finish_chunk(std::uint32_t index) {
+  ++next_[index];
+  if (plan_.direct) direct_.forget_announced(index);
 }
 
 void Execution::hand_over(std::uint32_t index, std::size_t bytes) {
@@ -249,6 +255,7 @@ void Execution::hand_over(std::uint32_t index, std::size_t bytes) {
       hand_over_direct(k, index, bytes);
     else
       hand_over_cells(plan_.channels[c], *endpoint_of_[c], index, bytes);
+    if (plan_.direct) direct_.remote(k) = {};  // the next chunk's memory lies elsewhere
     pass(c);
   }
 }

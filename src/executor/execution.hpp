@@ -103,9 +103,12 @@ class Execution {
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
   void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
-  int streamed_destination(const Step& step, std::size_t bytes) const;
+  int streamed_destination(std::uint32_t step, std::size_t bytes) const;
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
+  // Whether a direct plan of the call is cut into chunks. Only a message of one block is then still one run
+  // of bytes.
+  bool cuts(const Call& call) const { return call.cut && plan_.schedule.largest_message == 1; }
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
     return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_ &&
            !direct_.remote(operand).by_slots;
@@ -127,8 +130,9 @@ class Execution {
   bool copies_straight(const Step& step) const;
   void copy_run(const Step& step, CombineCall& combine, std::size_t bytes);
   // The memory of an operand that is one run.
-  Bytes local_memory(const Operand& operand, std::size_t bytes) const;
+  Bytes local_memory(const Operand& operand, std::size_t bytes, std::uint32_t chunk) const;
   void hand_over(std::uint32_t step, std::size_t bytes);
+  void finish_chunk(std::uint32_t step);
   void pass(std::uint32_t channel);
   Status mismatch(const Channel& channel, std::size_t theirs, std::size_t ours) const;
   void fail_mismatch(const Channel& channel, const Arrival& arrival, std::size_t expected);

@@ -146,10 +146,11 @@ void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t byt
 }
 
 // Of those that are written here, the first that had better be written past the caches; -1 if none.
-int Execution::streamed_destination(const Step& step, std::size_t bytes) const {
+int Execution::streamed_destination(std::uint32_t index, std::size_t bytes) const {
+  const Step& step = plan_.schedule.steps[index];
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
   const auto copied = [](const OperandCursor& cursor) { return cursor.is_copied(); };
-  if (plan_.direct && bytes * count >= call_.streams_from &&
+  if (plan_.direct && total_[index] * element_bytes_ * count >= call_.streams_from &&
       std::none_of(walk_.begin(), walk_.begin() + count, copied))
     return 0;
   int written = 0;
@@ -179,7 +180,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const bool straight = copies_straight(step);
   fetched_ahead_ = false;
   for (std::uint32_t k = 0; straight && k < count; ++k) walk_[k].widen();
-  combine.streams = streamed_destination(step, bytes);
+  combine.streams = streamed_destination(index, bytes);
   bool whole = true;  // nothing but memory: pieces are as long as can be foreseen
   for (std::uint32_t k = 0; k < count; ++k) whole = whole && !walk_[k].is_message();
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {

@@ -137,9 +137,10 @@ class DelayedPeer {
 
 class DelayingEndpoint final : public Endpoint {
  public:
-  explicit DelayingEndpoint(std::shared_ptr<DelayedPeer> peer)
+  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, bool copies_dear)
       : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()) {
     capabilities_.streams_from = 0;
+    capabilities_.copies_dear = copies_dear;
   }
   ~DelayingEndpoint() override {
     for (DelayedLane& lane : peer_->lanes) lane.advance(true);
@@ -190,7 +191,7 @@ class DelayingTransport final : public Transport {
     const std::uint64_t seed = (seed_ + static_cast<std::uint64_t>(peer) + 1) * 0xd1342543de82ef95u;
     auto delayed = std::make_shared<DelayedPeer>(std::move(endpoint), lanes_, seed);
     peers_.push_back(delayed);
-    return std::unique_ptr<Endpoint>(std::make_unique<DelayingEndpoint>(std::move(delayed)));
+    return std::unique_ptr<Endpoint>(std::make_unique<DelayingEndpoint>(std::move(delayed), seed_ % 2 == 1));
   }
   bool poll() noexcept override {
     bool moved = inner_->poll();

@@ -2,7 +2,7 @@
 // the peer later, releases give credit later, gets and puts happen later and out of order, reserve() and
 // peek() say "not yet" for a while. Every channel has its own, changing pace, so messages of different
 // channels overtake each other in every way that a real network allows. It asks for every message to be
-// written past the caches.
+// written past the caches, and says that copies are dear where the seed is odd.
 //
 // Time passes with calls to poll(), reserve() and peek() and never otherwise: if one thread drives all ranks,
 // a run is repeated exactly by its seed.

@@ -21,14 +21,16 @@ Plan lower_staged(const Algorithm& row, const Query& query, Rank rank) {
 }
 
 std::string run(Cluster& cluster, const Algorithm& row, const Query& query, std::size_t elements,
-                bool in_place, std::uint64_t seed, const Lower& lower_for = lower_staged) {
+                bool in_place, std::uint64_t seed, const Lower& lower_for = lower_staged, bool cut = false) {
   const Exercise exercise(query, elements, in_place);
   std::vector<std::unique_ptr<Execution>> executions;
   for (Rank rank = 0; rank < query.ranks; ++rank) {
     executions.push_back(std::make_unique<Execution>(lower_for(row, query, rank), cluster.endpoints(rank),
                                                      &choose_host_combine, cluster.poll(rank),
                                                      std::make_shared<Workspace>()));
-    executions.back()->start(exercise.call(rank, executions.back()->plan(), cluster.message_bytes()));
+    Call call = exercise.call(rank, executions.back()->plan(), cluster.message_bytes());
+    call.cut = cut;
+    executions.back()->start(call);
   }
   if (!cluster.run(executions, seed)) return "stuck";
   for (const auto& execution : executions)
@@ -100,20 +102,23 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
   std::set<std::string> seen;
   for (const Rank ranks : {2, 3, 5}) {
     std::uint64_t seed = 0;
+    const auto delaying = [&](SlotShape shape) -> Cluster::Open {
+      return [&seed, shape](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
+        HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, shape));
+        return delaying_transport(std::move(inner), options.lanes, ++seed);
+      };
+    };
     Cluster at_once(ranks, [](const TransportOptions& options) { return open_inproc(options); });
-    Cluster delayed(ranks, [&](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
-      HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options));
-      return delaying_transport(std::move(inner), options.lanes, ++seed);
-    });
+    Cluster delayed(ranks, delaying({64 * 1024, 16})), cut(ranks, delaying({16 * 1024, 4}));
     for (const Algorithm& row : builtin_algorithms())
       for (const std::size_t elements : {100, 8192, 8193, 70001})
         for (const bool in_place : {false, true})
-          for (Cluster* cluster : {&at_once, &delayed}) {
+          for (Cluster* cluster : {&at_once, &delayed, &cut}) {
             const Query query{row.collective, ranks, rooted(row.collective) ? ranks - 1 : 0, 2};
             if (!row.supports(query) || !lower_direct(all_schedules(row, query), 0)) continue;
             if (in_place && row.collective == Collective::kAllToAll) continue;
             seen.insert(std::string(name_of(row.collective)) + " " + std::string(row.name));
-            ASSERT_EQ(run(*cluster, row, query, elements, in_place, 7, direct), "")
+            ASSERT_EQ(run(*cluster, row, query, elements, in_place, 7, direct, cluster == &cut), "")
                 << describe(row, query, elements, in_place);
           }
   }
