@@ -126,8 +126,9 @@ class Session {
   virtual Status dead_among(const std::vector<Rank>& ranks) const = 0;
   // An id under which some of these ranks meet again, also after this session has failed, without a word
   // between them before: all who name the same `host` and `occasion` get the same one. It is served by rank
-  // `host` from its own call on, so the others join() with root_may_be_late. Every occasion is good once.
-  // Until leave().
+  // `host` from its own call on, so the others join() with root_may_be_late. Each one's time is its own
+  // there: whose time is over goes alone and may come again, until all have met. Then the occasion is used
+  // up. Until leave().
   virtual Result<UniqueId> reunion(Rank host, BytesView occasion) = 0;
   virtual RootTraffic root_traffic() const = 0;
   // The numeric IP address of the interface that SessionOptions chose on this host: where fabrics listen too.

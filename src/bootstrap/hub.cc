@@ -86,7 +86,7 @@ Hub::Below* Hub::below_of(const Link& link) {
 void Hub::on_open(Link& link) {
   if (&link == root_.get()) {
     root_->send(Message::kRegister, Registration{setup_.leader, place()}.encode());
-    for (const Entry& entry : entries_) root_->send(Message::kEnter, entry.encode());
+    for (const Entered& one : entries_) root_->send(Message::kEnter, one.entry.encode());
     if (!failed_.ok()) root_->send(Message::kFail, Failure{failed_}.encode());
   } else if (&link == up_.get()) {
     up_->set_most_payload(most_table(ranks()));
@@ -99,7 +99,8 @@ void Hub::on_message(Link& link, Message type, BytesView payload) {
   const auto self = shared_from_this();
   if (&link == root_.get()) return on_root_message(type, payload);
   if (&link == up_.get()) return on_up_message(type, payload);
-  if (Below* const below = below_of(link)) on_below_message(*below, type, payload);
+  if (Below* const below = below_of(link)) return on_below_message(*below, type, payload);
+  if (type == Message::kLeave) link.send(Message::kLeave, {});  // of one that was dismissed
 }
 
 void Hub::on_starved(Link&) { starve(); }
@@ -107,11 +108,14 @@ void Hub::on_starved(Link&) { starve(); }
 void Hub::on_root_message(Message type, BytesView payload) {
   Welcome welcome;
   Assignment assignment;
+  Dismissal dismissal;
   Failure failure;
   if (type == Message::kWelcome && Welcome::parse(payload, &welcome)) {
     root_process_ = welcome.process;
   } else if (type == Message::kAssign && place_.hosts == 0 && Assignment::parse(payload, &assignment)) {
     take_place(assignment);
+  } else if (type == Message::kDismiss && Dismissal::parse(payload, &dismissal)) {
+    take_dismissal(dismissal);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     fail(failure.status, root_.get());
   } else {
@@ -139,7 +143,7 @@ void Hub::on_below_message(Below& below, Message type, BytesView payload) {
   if (type == Message::kGather) {
     contribute(below, payload);
   } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
-    late(lateness, below.link.get());
+    sequence_ == 0 ? late_to_join(below, lateness) : late(lateness, below.link.get());
   } else if (type == Message::kMissing && !below.local && Absence::parse(payload, &absence)) {
     account(below, absence);
   } else if (type == Message::kLeft && !below.local && Absence::parse(payload, &absence)) {
@@ -170,11 +174,17 @@ void Hub::enter(Below& below, const Entry& entry) {
             ranks()));
     return below.link->send(Message::kFail, Failure{why}.encode());
   }
+  // It comes for a later try than the one that has failed here.
+  if (closed_) {
+    below.link->close();
+    forget(*below.link);
+    return end_if_alone();
+  }
   below.known = true;
   below.process = entry.process;
   below.ranks = {entry.process.rank};
   below.link->send(Message::kWelcome, Welcome{setup_.leader}.encode());
-  entries_.push_back(entry);
+  entries_.push_back({entry, below.link, false});
   if (const Status good = judge(entry, setup_.leader, ranks()); !good.ok()) fail(good);
   if (!failed_.ok()) return below.link->send(Message::kFail, Failure{failed_}.encode());
   if (root_) root_->send(Message::kEnter, entry.encode());  // not open yet: sent by on_open()
@@ -192,7 +202,7 @@ void Hub::attach(Below& below, const Attachment& attachment) {
 
 void Hub::take_place(const Assignment& assignment) {
   place_ = assignment;
-  if (!failed_.ok()) return;
+  if (!failed_.ok() || !all_still_here()) return;
   if (at_root()) return pass_on_if_complete();
   dial_up();
 }
@@ -240,6 +250,9 @@ void Hub::on_closed(Link& link, int error) {
     on_up_closed(link.was_open(), error);
   } else if (Below* const below = below_of(link)) {
     on_below_closed(*below, error);
+  } else {
+    std::erase_if(dismissed_, [&](const auto& one) { return one.get() == &link; });
+    end_if_alone();
   }
 }
 
@@ -306,18 +319,24 @@ void Hub::forget(const Link& link) {
 }
 
 void Hub::end_if_alone() {
-  if (below_.empty()) end();
+  if (below_.empty() && dismissed_.empty()) end();
+}
+
+void Hub::close_doors() {
+  if (closed_) return;
+  closed_ = true;
+  if (local_gate_) local_gate_->close_door(local_door_);
+  local_gate_.reset();
+  setup_.tree_gate->close_door(tree_door_);
 }
 
 void Hub::end() {
   if (ended_) return;
   ended_ = true;
-  if (local_gate_) local_gate_->close_door(local_door_);
-  setup_.tree_gate->close_door(tree_door_);
+  close_doors();
   loop_.cancel(account_timer_);
   loop_.cancel(roll_.timer);
   loop_.cancel(pause_timer_);
-  local_gate_.reset();
   root_.reset();
   up_.reset();
   // Not from within: callers up the stack still use this.

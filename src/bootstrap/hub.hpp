@@ -6,6 +6,9 @@
 //
 // Below it hang members (ranks of its host) and the leaders of its children in the tree; for an exchange both
 // are the same: someone who contributes once and gets the table back.
+//
+// A hub of a reunion is entered in one try and left in another: whose time is over goes alone
+// (hub_withdrawal.cc), and once it has failed, newcomers find its doors closed and found another.
 #pragma once
 
 #include <functional>
@@ -17,6 +20,7 @@
 #include "bootstrap/identity.hpp"
 #include "bootstrap/roll.hpp"
 #include "bootstrap/unique_id.hpp"
+#include "bootstrap/withdrawal.hpp"
 
 namespace hansa::bootstrap {
 
@@ -29,7 +33,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
     Process leader;  // with the rank that starts the hub
     Rank ranks = 0;
     std::shared_ptr<Gate> tree_gate;
-    bool root_may_be_late = false;  // dial until the seats' time is over
+    bool root_may_be_late = false;  // a reunion: dial until the seats' time is over, which is each one's own
   };
   static Status start(control::EventLoop& loop, Setup setup, control::Descriptor local_listener);
 
@@ -55,6 +59,11 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
     bool accounted = false;   // has said who below it is missing
     bool left = false;        // a member that left
     bool answered = false;    // the current roll call
+  };
+  struct Entered {
+    Entry entry;
+    std::weak_ptr<Link> seat;
+    bool withdrawn = false;  // the root has been asked to let it go
   };
   struct Roll {
     bool running = false;
@@ -89,8 +98,17 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void on_below_closed(Below& below, int error);
   void forget(const Link& link);
   void end_if_alone();
+  void close_doors();
   void end();
   Below* below_of(const Link& link);
+
+  // hub_withdrawal.cc: ranks that go before all have come
+  void late_to_join(Below& below, const Lateness& lateness);
+  void withdraw(const Below& below, std::uint32_t waited_ms);
+  void take_dismissal(const Dismissal& dismissal);
+  void dismiss(std::vector<Entered>::iterator entered, const Status& why);
+  void take_back_contribution(Rank rank);
+  bool all_still_here();
 
   // hub_exchange.cc: exchanges, failures, farewells
   void contribute(Below& below, BytesView payload);
@@ -136,10 +154,11 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   std::shared_ptr<Link> root_, up_;
   int dials_ = 0, dials_up_ = 0;
   Process root_process_;
-  std::vector<Entry> entries_;  // of this host, in order of coming
+  std::vector<Entered> entries_;  // of this host, in order of coming; those dismissed are not in it
   std::vector<Below> below_;
-  Assignment place_;  // hosts == 0: not yet
-  bool ended_ = false;
+  std::vector<std::shared_ptr<Link>> dismissed_;  // that have not left yet
+  Assignment place_;                              // hosts == 0: not yet
+  bool closed_ = false, ended_ = false;
 
   std::vector<Member> members_;  // by rank, when joined
   std::vector<bool> has_left_;

@@ -137,22 +137,8 @@ void Hub::tell_neighbours() const {
 }
 
 void Hub::late(const Lateness& lateness, const Link* from) {
-  if (lateness.sequence != sequence_ || late_ || !failed_.ok()) return;
+  if (sequence_ == 0 || lateness.sequence != sequence_ || late_ || !failed_.ok()) return;
   waited_ms_ = lateness.waited_ms;
-  if (sequence_ == 0) {
-    if (root_ && root_->is_open()) return root_->send(Message::kLate, lateness.encode());
-    if (setup_.root_may_be_late)
-      return fail(Status(
-          Code::kRemote,
-          fmt::format("the rank at {} that is to be the first of the new communicator did not come within "
-                      "{:g} s: do all ranks make the same call with the same list of ranks?",
-                      setup_.invitation.root.text(), waited_ms_ / 1000.0)));
-    return fail(Status(
-        Code::kRemote,
-        fmt::format("cannot reach the process that made the unique id at {} within {:g} s: no answer; set "
-                    "HANSA_INTERFACE to a network that all hosts share, and see that no firewall blocks it",
-                    setup_.invitation.root.text(), waited_ms_ / 1000.0)));
-  }
   late_ = true;
   if (up_.get() != from) send_up(Message::kLate, lateness.encode());
   for (Below& below : below_) {
@@ -198,12 +184,16 @@ void Hub::conclude_if_accounted(bool waited_enough) {
 }
 
 void Hub::farewell(Below& below) {
-  below.left = true;
   const std::shared_ptr<Link> link = below.link;
-  // One that leaves while others still join has given up, and said why.
-  if (!members_.empty()) note_left({below.process.rank}, link.get());
+  below.left = below.answered = true;
+  // One that leaves while others still join has given up: alone, or it has said why.
+  if (!members_.empty())
+    note_left({below.process.rank}, link.get());
+  else if (place_.hosts == 0)
+    withdraw(below, 0);
+  else
+    fail(gave_up(below.process), link.get());
   link->send(Message::kLeave, {});
-  below.answered = true;
   conclude_roll(false);
 }
 
@@ -227,6 +217,8 @@ void Hub::fail(const Status& why, const Link* from) {
   for (const Below& below : below_) {
     if (below.link.get() != from) send_below(below, Message::kFail, payload);
   }
+  // Who comes from now on is at its next try. (Where nobody has come yet, the one who started this is told.)
+  if (setup_.root_may_be_late && members_.empty() && !entries_.empty()) close_doors();
 }
 
 void Hub::starve() { fail(Status(Code::kRemote, kStarved).within(setup_.leader.text())); }

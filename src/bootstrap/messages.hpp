@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 5;
+inline constexpr std::uint16_t kProtocol = 6;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host
@@ -42,6 +42,8 @@ enum class Message : std::uint8_t {
   kPresent,       // the answers, back: Contributions of Presence
   kVerdict,       // the first leader to everybody: Verdict
   kDead,          // through the whole tree, failed before or not: Obituary
+  kWithdraw,      // leader to root, in a reunion: Withdrawal, of a rank whose time is over
+  kDismiss,       // the answer: Dismissal
 };
 
 // A process as people and peers know it.

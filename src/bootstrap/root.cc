@@ -13,6 +13,11 @@ namespace hansa::bootstrap {
 namespace {
 
 constexpr std::chrono::milliseconds kTellLateComers{60'000}, kLastWords{1000};
+// A root that may be served again and has nobody by then was left by the rank that serves it.
+constexpr std::chrono::milliseconds kDeserted{10'000};
+// Where all have come at the last moment, they are connected within that; it is less than seats wait for
+// words.
+constexpr std::chrono::milliseconds kConnecting{1000};
 
 struct RootsOfProcess {
   std::set<std::shared_ptr<Root>> roots;
@@ -22,12 +27,33 @@ struct RootsOfProcess {
 
 void Root::serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
                  const Process& self, bool again) {
+  const Key key = invitation.key();
+  const Door door = door_of(key, "root", "");
+  const auto& roots = loop.local<RootsOfProcess>().roots;
+  const auto known = std::find_if(roots.begin(), roots.end(), [&](const std::shared_ptr<Root>& one) {
+    return one->door_ == door && one->over_.ok();
+  });
+  if (again && known != roots.end()) {
+    if (!(*known)->assigned_) return (*known)->await_hosts();
+    // Its word of that is still on the way here.
+    (*known)->fail(gave_up(self));
+  }
   std::shared_ptr<Root> root(new Root(loop, std::move(gate), self));
   root->again_ = again;
-  const Key key = invitation.key();
-  root->door_ = door_of(key, "root", "");
+  root->door_ = door;
   root->gate_->open_door(root->door_, key, root);
   loop.local<RootsOfProcess>().roots.insert(root);
+  if (again) root->await_hosts();
+}
+
+void Root::await_hosts() {
+  loop_.cancel(desertion_);
+  desertion_ = loop_.after(kDeserted, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || !self->hosts_.empty() || !self->over_.ok()) return;
+    self->gate_->close_door(self->door_);
+    self->loop_.local<RootsOfProcess>().roots.erase(self);
+  });
 }
 
 void Root::discard(control::EventLoop& loop, const Key& key) {
@@ -62,6 +88,7 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
   Registration registration;
   Entry entry;
   Lateness lateness;
+  Withdrawal withdrawal;
   Failure failure;
   if (!over_.ok() && type != Message::kDone) return tell(*host, over_);
   if (type == Message::kRegister && !host->registered && Registration::parse(payload, &registration)) {
@@ -70,6 +97,8 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
     enter(*host, entry);
   } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
     time_out(lateness);
+  } else if (type == Message::kWithdraw && again_ && Withdrawal::parse(payload, &withdrawal)) {
+    withdraw(*host, withdrawal);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     fail(failure.status);
   } else if (type == Message::kDone && assigned_) {
@@ -93,6 +122,16 @@ void Root::enter(Host& host, const Entry& entry) {
     first_ = who;
   }
   if (const Status good = judge(entry, first_, ranks_); !good.ok()) return fail(good);
+  // That it comes again may be heard, through another hub, before that it went.
+  if (const auto before = joined_.find(who.rank);
+      again_ && before != joined_.end() && before->second.id == who.id) {
+    if (assigned_) return fail(gave_up(who));
+    joined_.erase(before);
+    for (Host& other : hosts_)
+      std::erase_if(other.ranks, [&](const Process& one) { return one.rank == who.rank; });
+  }
+  late_ = {};
+  withdrawn_.erase(who.rank);
   const auto [known, fresh] = joined_.emplace(who.rank, who);
   if (!fresh) {
     return fail(Status(
@@ -110,6 +149,26 @@ void Root::enter(Host& host, const Entry& entry) {
     }
   }
   if (static_cast<Rank>(joined_.size()) == ranks_) assign_all();
+}
+
+void Root::withdraw(Host& host, const Withdrawal& withdrawal) {
+  if (assigned_) {
+    // Now that all have come it is one of them.
+    loop_.after(kConnecting, [weak = weak_from_this(), lateness = Lateness{0, withdrawal.waited_ms}] {
+      const auto self = weak.lock();
+      if (self && self->over_.ok()) self->time_out(lateness);
+    });
+    return;
+  }
+  const auto who = std::find_if(host.ranks.begin(), host.ranks.end(),
+                                [&](const Process& one) { return one.rank == withdrawal.rank; });
+  if (who != host.ranks.end()) {
+    withdrawn_[who->rank] = *who;
+    joined_.erase(withdrawal.rank);
+    host.ranks.erase(who);
+  }
+  host.link->send(Message::kDismiss,
+                  Dismissal{withdrawal.rank, lateness_of_others(withdrawal.waited_ms)}.encode());
 }
 
 void Root::assign_all() {
@@ -165,16 +224,37 @@ void Root::time_out(const Lateness& lateness) {
                                    "missing; are they stopped, or is a firewall between the hosts?",
                                    ranks_, seconds, ranks_text(missing), hosts_text(hosts))));
   }
+  fail(lateness_of_others(lateness.waited_ms));
+}
+
+// Many ask at the same moment, when they began together.
+Status Root::lateness_of_others(std::uint32_t waited_ms) {
+  if (!late_.ok() && late_ms_ == waited_ms) return late_;
+  const double seconds = waited_ms / 1000.0;
+  std::vector<Rank> missing, gone;
+  std::vector<std::string> hosts;
   for (Rank rank = 0; rank < ranks_; ++rank) {
-    if (!joined_.contains(rank)) missing.push_back(rank);
+    if (!joined_.contains(rank) && !withdrawn_.contains(rank)) missing.push_back(rank);
   }
-  for (const auto& [rank, process] : joined_) hosts.push_back(process.host_name);
-  fail(Status(
+  for (const auto* came : {&joined_, &withdrawn_})
+    for (const auto& [rank, process] : *came) hosts.push_back(process.host_name);
+  if (missing.empty()) {
+    for (const auto& [rank, process] : withdrawn_) gone.push_back(rank);
+    return Status(
+        Code::kRemote,
+        fmt::format("all {} ranks came, but not all at once within {:g} s: {} had given up before the "
+                    "last came; raise HANSA_INIT_TIMEOUT",
+                    ranks_, seconds, ranks_text(gone)));
+  }
+  late_ms_ = waited_ms;
+  late_ = Status(
       Code::kRemote,
       fmt::format(
           "{} of {} ranks did not join within {:g} s: {} (joined: {} ranks on {}); start them, see that they "
           "got the same unique id, or raise HANSA_INIT_TIMEOUT",
-          missing.size(), ranks_, seconds, ranks_text(missing), joined_.size(), hosts_text(hosts))));
+          missing.size(), ranks_, seconds, ranks_text(missing), joined_.size() + withdrawn_.size(),
+          hosts_text(hosts)));
+  return late_;
 }
 
 void Root::on_closed(Link& link, int error) {
@@ -185,6 +265,7 @@ void Root::on_closed(Link& link, int error) {
   // A leader in whose host no rank is left to join loses nothing.
   if (expected || host->ranks.empty()) {
     if (!host->done) hosts_.erase(hosts_.begin() + (host - hosts_.data()));
+    if (again_ && hosts_.empty()) await_hosts();
     return;
   }
   std::vector<Rank> gone;

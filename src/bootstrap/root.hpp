@@ -2,6 +2,9 @@
 // one connection each and tell which ranks have come; when all have, every leader gets its place in the tree,
 // and when all leaders say that the tree works the root is no longer needed. Until then it spreads every
 // failure. Control thread only.
+//
+// The root of a reunion may be served again: each rank's time is its own there, so one whose time is over
+// goes and the others go on; it may come again as long as not all are there at once.
 #pragma once
 
 #include <map>
@@ -9,13 +12,14 @@
 
 #include "bootstrap/gate.hpp"
 #include "bootstrap/unique_id.hpp"
+#include "bootstrap/withdrawal.hpp"
 
 namespace hansa::bootstrap {
 
 class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from_this<Root> {
  public:
   // Serves `invitation` at `gate` until complete or failed, and tells late comers so for a minute longer; or,
-  // if it may be served `again`, lets them wait for that.
+  // if it may be served `again`, lets them wait for that. One that is served already goes on.
   static void serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Invitation& invitation,
                     const Process& self, bool again = false);
 
@@ -41,9 +45,12 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   Host* host_of(const Link& link);
   void enroll(Host& host, const Registration& registration);
   void enter(Host& host, const Entry& entry);
+  void withdraw(Host& host, const Withdrawal& withdrawal);
   void finish(Host& host);
   void assign_all();
   void time_out(const Lateness& lateness);
+  Status lateness_of_others(std::uint32_t waited_ms);
+  void await_hosts();
   void fail(const Status& why);
   void retire();
   void tell(Host& host, const Status& why);
@@ -53,11 +60,14 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   Process self_;
   Door door_{};
   std::vector<Host> hosts_;
-  std::map<Rank, Process> joined_;
+  std::map<Rank, Process> joined_, withdrawn_;
   Rank ranks_ = 0;  // as the first entry said; 0: none yet
   Process first_;   // who said so
   std::uint32_t connections_ = 0;
   bool assigned_ = false, again_ = false;
+  Status late_;  // what those whose time is over are told, while it stays true
+  std::uint32_t late_ms_ = 0;
+  control::EventLoop::Token desertion_ = 0;
   Status over_;  // failed, or complete: what late comers are told
 };
 

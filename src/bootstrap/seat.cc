@@ -108,6 +108,7 @@ void Seat::on_open(Link& link) {
   const Introduction self{{setup_.host.id, setup_.host.name, self_.pid, self_.id},
                           setup_.tree_gate->address()};
   link.send(Message::kGather, encode_contributions(0, {{self_.rank, self.encode()}}));
+  if (late_ms_ > 0) link.send(Message::kLate, Lateness{0, late_ms_}.encode());
 }
 
 void Seat::on_message(Link&, Message type, BytesView payload) {
@@ -251,6 +252,7 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
     const auto waited =
         static_cast<std::uint32_t>(std::min<std::int64_t>(options_.timeout.count(), UINT32_MAX));
     loop_.post([self = shared_from_this(), sequence, waited] {
+      if (sequence == 0) self->late_ms_ = waited;
       if (self->link_) self->link_->send(Message::kLate, Lateness{sequence, waited}.encode());
     });
     outcome = wait(kGrace, ready);
@@ -265,7 +267,9 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
         "no word of the other ranks within {:g} s, nor of why; the leader of host {} ({}) or "
         "the process that made the unique id is stopped or out of reach",
         static_cast<double>(options_.timeout.count()) / 1000.0, setup_.host.name, hub_.text());
-    give_up(Status(Code::kRemote, text), Status(Code::kRemote, text));
+    // In a reunion others may have come but now: they go on.
+    const bool alone = sequence == 0 && setup_.root_may_be_late;
+    give_up(Status(Code::kRemote, text), alone ? Status() : Status(Code::kRemote, text));
   }
   std::lock_guard lock(mutex_);
   return failed_;
@@ -273,7 +277,7 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
 
 void Seat::give_up(const Status& mine, const Status& others) {
   loop_.run([&] {
-    if (link_) link_->send(Message::kFail, Failure{others}.encode());
+    if (link_ && !others.ok()) link_->send(Message::kFail, Failure{others}.encode());
     if (!joined()) watcher_ = {};  // the caller hears it from the call
     fail(mine);
   });

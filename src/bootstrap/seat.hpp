@@ -83,6 +83,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Process hub_;            // as it has introduced itself
   Neighbours neighbours_;  // of the hub in the tree
   int failed_connects_ = 0;
+  std::uint32_t late_ms_ = 0;  // what it had waited when its time for joining was over
   bool left_ = false;
   Session::Watcher watcher_;
   std::vector<Rank> missing_;               // of the last verdict

@@ -4,6 +4,7 @@
 
 #include "bootstrap/messages.hpp"
 #include "bootstrap/roll.hpp"
+#include "bootstrap/withdrawal.hpp"
 
 namespace {
 
@@ -20,57 +21,28 @@ void try_as(BytesView bytes) {
   if (T::parse(bytes, &message)) same(message.encode(), bytes);
 }
 
+constexpr void (*kSimple[])(BytesView) = {
+    try_as<Registration>, try_as<Entry>,         try_as<Welcome>,  try_as<Assignment>, try_as<Attachment>,
+    try_as<Neighbours>,   try_as<Lateness>,      try_as<Absence>,  try_as<Failure>,    try_as<Introduction>,
+    try_as<Admission>,    try_as<RaisedConcern>, try_as<RollCall>, try_as<Withdrawal>, try_as<Dismissal>};
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const BytesView bytes = std::as_bytes(std::span(data + 1, size - 1));
-  switch (data[0] % 17) {
-    case 0:
-      try_as<Registration>(bytes);
-      break;
-    case 1:
-      try_as<Entry>(bytes);
-      break;
-    case 2:
-      try_as<Welcome>(bytes);
-      break;
-    case 3:
-      try_as<Assignment>(bytes);
-      break;
-    case 4:
-      try_as<Attachment>(bytes);
-      break;
-    case 5:
-      try_as<Neighbours>(bytes);
-      break;
-    case 6:
-      try_as<Lateness>(bytes);
-      break;
-    case 7:
-      try_as<Absence>(bytes);
-      break;
-    case 8:
-      try_as<Failure>(bytes);
-      break;
-    case 9:
-      try_as<Introduction>(bytes);
-      break;
-    case 10:
-      try_as<Admission>(bytes);
-      break;
-    case 13:
-      try_as<RaisedConcern>(bytes);
-      break;
-    case 14:
-      try_as<RollCall>(bytes);
-      break;
-    case 15: {
+  const std::size_t kind = data[0] % (std::size(kSimple) + 3);
+  if (kind < std::size(kSimple)) {
+    kSimple[kind](bytes);
+    return 0;
+  }
+  switch (kind - std::size(kSimple)) {
+    case 0: {
       Presence presence;
       if (Presence::parse(bytes, 64, &presence)) same(presence.encode(), bytes);
       break;
     }
-    case 16: {
+    case 1: {
       Verdict verdict;
       if (parse_verdict(bytes, 64, &verdict)) same(encode_verdict(verdict), bytes);
       break;

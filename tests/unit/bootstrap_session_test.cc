@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <barrier>
+#include <chrono>
 #include <cstring>
+#include <latch>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -156,6 +159,67 @@ TEST(Session, AReunionWithoutItsHostEnds) {
         }
         EXPECT_TRUE(session.allgather({}).ok());
       });
+}
+
+// One rank's try to meet the others of its session again.
+Result<std::unique_ptr<Session>> try_to_meet(Session& session, const std::string& occasion, int host,
+                                             milliseconds timeout) {
+  HANSA_ASSIGN_OR_RETURN(const UniqueId id, session.reunion(0, std::as_bytes(std::span(occasion))));
+  SessionOptions options = options_on(host, timeout);
+  options.root_may_be_late = true;
+  return join(id, session.rank(), session.ranks(), options);
+}
+
+TEST(Session, ATryThatEndsTakesNoOtherWithIt) {
+  constexpr Rank kRanks = 3;
+  for (const Rank impatient : {0, 1})
+    for (const int hosts : {1, 3}) {
+      std::latch first_is_over(1);
+      on_all(
+          kRanks, [=](Rank rank) { return rank % hosts; },
+          [&](Session& session) {
+            const int host = session.rank() % hosts;
+            if (session.rank() == impatient) {
+              std::this_thread::sleep_for(milliseconds(50));
+              const auto first = try_to_meet(session, "again", host, milliseconds(200));
+              EXPECT_NE(std::string::npos,
+                        first.status().message().find("1 of 3 ranks did not join within 0.2 s: rank 2"))
+                  << first.status().c_str();
+              first_is_over.count_down();
+            }
+            if (session.rank() == 2) first_is_over.wait();
+            const auto again = try_to_meet(session, "again", host, milliseconds(20'000));
+            ASSERT_TRUE(again.ok()) << again.status().c_str();
+            EXPECT_TRUE(again.value()->allgather({}).ok());
+          });
+    }
+}
+
+// Nobody fails before its own time is over, and all succeed together.
+TEST(Session, TriesThatBeginAndEndAtAnyTimeMeetInTheEnd) {
+  constexpr Rank kRanks = 4;
+  for (int round = 0; round < 30; ++round) {
+    const int hosts = 1 << round % 3;
+    on_all(
+        kRanks, [=](Rank rank) { return rank % hosts; },
+        [&](Session& session) {
+          std::minstd_rand random(static_cast<unsigned>(round * kRanks + session.rank() + 1));
+          for (int tries = 0; tries < 200; ++tries) {
+            std::this_thread::sleep_for(milliseconds(random() % 60));
+            const milliseconds timeout(5 + random() % 60);
+            const auto begin = std::chrono::steady_clock::now();
+            const auto again = try_to_meet(session, "in the end", session.rank() % hosts, timeout);
+            const auto took = std::chrono::steady_clock::now() - begin;
+            if (again.ok()) {
+              EXPECT_TRUE(again.value()->allgather({}).ok());
+              return;
+            }
+            ASSERT_EQ(Code::kRemote, again.status().code());
+            ASSERT_LE(timeout, took) << again.status().c_str();
+          }
+          FAIL() << "not met";
+        });
+  }
 }
 
 // A port that was free a moment ago; nothing where the machine has no such address.

@@ -5,6 +5,7 @@
 #include "bootstrap/handshake.hpp"
 #include "bootstrap/messages.hpp"
 #include "bootstrap/unique_id.hpp"
+#include "bootstrap/withdrawal.hpp"
 
 namespace hansa::bootstrap {
 namespace {
@@ -126,6 +127,8 @@ TEST_F(Wire, MessagesComeBackWholeOrNotAtAll) {
   comes_back(Neighbours{{neighbour, neighbour, neighbour}});
   comes_back(Lateness{7, 2500});
   comes_back(Absence{7, {1, 2, 3}});
+  comes_back(Withdrawal{3, 2500});
+  comes_back(Dismissal{3, Status(Code::kRemote, "why")});
   comes_back(Failure{Status(Code::kRemote, "why")});
   Entry entry{kProtocol, 3, process};
   EXPECT_FALSE(Entry::parse(entry.encode(), &entry)) << "rank 3 of 3";
