@@ -61,7 +61,7 @@ void combine(benchmark::State& state, DataType type, ReduceOp op, std::size_t fa
   std::byte* const destinations[] = {parts.at(fan_in)};
   CombineCall call{.type = type, .op = op, .sources = sources, .destinations = destinations};
   call.elements = bytes / size_of(type);
-  call.streaming = streaming;
+  call.streams = streaming ? 0 : -1;
   if (op == ReduceOp::kAvg && !is_float(type)) call.divisor = 3;
   if (op == ReduceOp::kPreMulSum) {
     call.premultiplied = 0;
