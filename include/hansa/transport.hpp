@@ -133,12 +133,20 @@ class Transport {
   virtual Status status() const { return {}; }
 };
 
+// Who copies what lies in the private memories of two processes of a host.
+enum class Copier : std::uint8_t {
+  kFaster,  // whichever was measured to be
+  kKernel,  // a single copy
+  kRanks    // both ranks, where both wait in the same call: two copies at the same time
+};
+
 // One communicator's wish for a transport.
 struct TransportOptions {
   Rank rank = 0, ranks = 1;
   std::uint16_t lanes = 1;
   std::uint64_t communicator = 0;  // random, the same on all ranks
   Memory* memory = nullptr;        // who knows our own allocations; outlives the transport; may be null
+  Copier copier = Copier::kFaster;
   std::chrono::milliseconds patience{5000};      // with a peer that does not answer in connect()
   const std::atomic<bool>* cancelled = nullptr;  // ends connect() soon when it becomes true; may be null
   std::string_view interface =

@@ -230,6 +230,7 @@ Status Communicator::connect_peers() {
     options.lanes = 2 * kReturnLanes;
     options.communicator = session_->number();
     options.memory = &host_memory();
+    options.copier = config().copier;
     // A peer that does not answer is to be blamed before all others lose their patience with this rank.
     options.patience = std::min(options.patience, config().init_patience() / 4);
     options.cancelled = &cancelled_;

@@ -154,6 +154,16 @@ TEST(Shm, OnlyLanesInUseTakeMemory) {
   EXPECT_LE(used, connected + lane + 2);
 }
 
+TEST(Shm, RanksCopyWhereThatIsFasterOrAskedFor) {
+  TransportOptions options = options_of(0);
+  options.ranks = 4;
+  EXPECT_TRUE(wants_ferry(options, true, 4));
+  EXPECT_FALSE(wants_ferry(options, true, 3));
+  EXPECT_FALSE(wants_ferry(options, false, 4));
+  options.copier = Copier::kRanks;
+  EXPECT_TRUE(wants_ferry(options, true, 1));
+}
+
 TEST(Shm, RefusesShapesThatTheFlagCannotTell) {
   for (const SlotShape shape :
        {SlotShape{64, 3}, {64, 1}, {64, 0}, {64, 1u << 15}, {0, 4}, {65, 4}, {128 * 1024, 4}}) {
