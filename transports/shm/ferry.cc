@@ -11,6 +11,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/fault_point.hpp"
 #include "base/shared_memory.hpp"
 
 namespace hansa::shm {
@@ -116,13 +117,17 @@ bool Ferry::accept(const Head& head, const std::byte* payload) noexcept {
   if (head.kind == Kind::kBring) {
     if (!offered(head.address, head.bytes)) return false;
     std::memcpy(reinterpret_cast<std::byte*>(head.address), payload, head.bytes);
+    (void)fault_point(Point::kFerryBrought);
     return true;
   }
   if (head.kind != Kind::kAnswer || head.bytes > getting_.left) return false;
   std::memcpy(getting_.at, payload, head.bytes);
   getting_.at += head.bytes;
   getting_.left -= head.bytes;
-  if (getting_.left == 0) getting_.done->state = Completion::State::kDone;
+  if (getting_.left == 0)
+    getting_.done->state = Completion::State::kDone;
+  else
+    (void)fault_point(Point::kFerryGot);
   return true;
 }
 
@@ -139,14 +144,15 @@ bool Ferry::give() noexcept {
   }
   turn_ = !turn_;
   if (asking_.bytes > 0) {
+    (void)fault_point(Point::kFerryAsk);
     std::memcpy(cell(outgoing_, filled_), &asking_, sizeof asking_);
     asking_.bytes = 0;
+    layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
   } else if (asked_.left > 0 && (putting_.left == 0 || turn_)) {
     ship(Kind::kAnswer, asked_);
   } else {
     ship(Kind::kBring, putting_);
   }
-  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
   return true;
 }
 
@@ -159,6 +165,8 @@ void Ferry::ship(Kind kind, Work& work) noexcept {
   work.at += bytes;
   work.address += bytes;
   work.left -= bytes;
+  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
+  if (work.left > 0) (void)fault_point(kind == Kind::kAnswer ? Point::kFerryAnswer : Point::kFerryBring);
   if (work.left == 0 && work.done != nullptr) work.done->state = Completion::State::kDone;
 }
 
