@@ -101,7 +101,7 @@ class Endpoint {
   // system calls and allocate the first time an allocation is seen. Valid as long as the endpoint.
   virtual std::byte* map(const Descriptor& remote) noexcept = 0;
   // Copy between the peer's memory (from `offset` of the descriptor) and ours. The completion is written
-  // inside this call or inside a later poll().
+  // inside this call or inside a later poll(). Any number may be under way.
   virtual void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept = 0;
   virtual void put(const Descriptor& remote, std::size_t offset, BytesView from,
                    Completion& done) noexcept = 0;

@@ -96,6 +96,33 @@ TEST_P(FerryTest, MovesAllAtOnce) {
   EXPECT_EQ(put_right, left);
 }
 
+// One after the other, each to its end; when no more fit, those begun are not hurt.
+TEST_P(FerryTest, TakesSeveralOfAKind) {
+  constexpr std::size_t kBytes = 4 * kCell + 9;  // more than the ring holds
+  const std::vector<std::byte> empty(kBytes);
+  for (unsigned round = 0; round < 2; ++round) {
+    std::vector<std::vector<std::byte>> from, got(Ferry::kMost + 1, empty), put(Ferry::kMost + 1, empty);
+    for (unsigned i = 0; i <= Ferry::kMost; ++i) from.push_back(numbered(kBytes, i + round));
+    for (unsigned i = 0; i <= Ferry::kMost; ++i) right_.offer(from[i]), right_.offer(put[i]);
+    Completion fetched[Ferry::kMost + 1], brought[Ferry::kMost + 1];
+    for (std::size_t i = 0; i <= Ferry::kMost; ++i) {
+      EXPECT_EQ(left_.get(address_of(from[i]), got[i], fetched[i]), i < Ferry::kMost);
+      EXPECT_EQ(left_.put(address_of(put[i]), from[i], brought[i]), i < Ferry::kMost) << i;
+    }
+    run();
+    for (std::size_t i = 0; i < Ferry::kMost; ++i) {
+      EXPECT_EQ(fetched[i].state, Completion::State::kDone) << i;
+      EXPECT_EQ(brought[i].state, Completion::State::kDone) << i;
+      EXPECT_EQ(got[i], from[i]) << i;
+      EXPECT_EQ(put[i], from[i]) << i;
+    }
+    EXPECT_FALSE(left_.failed() || right_.failed());
+    EXPECT_EQ(fetched[Ferry::kMost].state, Completion::State::kPending);
+    EXPECT_EQ(got[Ferry::kMost], empty);
+    EXPECT_EQ(put[Ferry::kMost], empty);
+  }
+}
+
 TEST_P(FerryTest, ReachesOnlyWhatWasOffered) {
   const auto from = numbered(100, 5);
   std::vector<std::byte> into(100), kept = into;

@@ -118,15 +118,15 @@ bool ShmEndpoint::goes_by_ferry(const Descriptor& remote, std::size_t offset, st
 }
 
 void ShmEndpoint::get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept {
-  if (goes_by_ferry(remote, offset, into.size(), done))
-    return ferry_->get(remote.address + offset, into, done);
+  if (goes_by_ferry(remote, offset, into.size(), done) && ferry_->get(remote.address + offset, into, done))
+    return;
   visit(done, [&] { return peer_memory_.read(remote, offset, into); });
 }
 
 void ShmEndpoint::put(const Descriptor& remote, std::size_t offset, BytesView from,
                       Completion& done) noexcept {
-  if (goes_by_ferry(remote, offset, from.size(), done))
-    return ferry_->put(remote.address + offset, from, done);
+  if (goes_by_ferry(remote, offset, from.size(), done) && ferry_->put(remote.address + offset, from, done))
+    return;
   visit(done, [&] { return peer_memory_.write(remote, offset, from); });
 }
 

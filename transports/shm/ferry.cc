@@ -77,15 +77,19 @@ bool Ferry::offered(std::uint64_t address, std::uint64_t bytes) const noexcept {
   return false;
 }
 
-void Ferry::get(std::uint64_t address, Bytes into, Completion& done) noexcept {
-  asking_ = {Kind::kAsk, address, into.size()};
-  getting_ = {into.data(), address, into.size(), &done};
+bool Ferry::get(std::uint64_t address, Bytes into, Completion& done) noexcept {
+  if (gets_.full()) return false;
+  asking_ = asking_ || gets_.empty();
+  gets_.add({into.data(), address, into.size(), &done});
   poll();
+  return true;
 }
 
-void Ferry::put(std::uint64_t address, BytesView from, Completion& done) noexcept {
-  putting_ = {const_cast<std::byte*>(from.data()), address, from.size(), &done};
+bool Ferry::put(std::uint64_t address, BytesView from, Completion& done) noexcept {
+  if (puts_.full()) return false;
+  puts_.add({const_cast<std::byte*>(from.data()), address, from.size(), &done});
   poll();
+  return true;
 }
 
 std::byte* Ferry::cell(std::byte* region, std::uint64_t number) const noexcept {
@@ -120,19 +124,23 @@ bool Ferry::accept(const Head& head, const std::byte* payload) noexcept {
     (void)fault_point(Point::kFerryBrought);
     return true;
   }
-  if (head.kind != Kind::kAnswer || head.bytes > getting_.left) return false;
-  std::memcpy(getting_.at, payload, head.bytes);
-  getting_.at += head.bytes;
-  getting_.left -= head.bytes;
-  if (getting_.left == 0)
-    getting_.done->state = Completion::State::kDone;
-  else
+  if (head.kind != Kind::kAnswer || gets_.empty() || asking_) return false;
+  Work& getting = gets_.first();
+  if (head.bytes > getting.left) return false;
+  std::memcpy(getting.at, payload, head.bytes);
+  getting.at += head.bytes;
+  getting.left -= head.bytes;
+  if (getting.left > 0) {
     (void)fault_point(Point::kFerryGot);
+  } else {
+    gets_.finish();
+    asking_ = !gets_.empty();
+  }
   return true;
 }
 
 bool Ferry::give() noexcept {
-  const bool anything = asking_.bytes > 0 || asked_.left > 0 || putting_.left > 0;
+  const bool anything = asking_ || asked_.left > 0 || !puts_.empty();
   if (!anything || failed_) return false;
   if (!ready()) {
     failed_ = true;
@@ -143,17 +151,24 @@ bool Ferry::give() noexcept {
     if (!fits()) return false;
   }
   turn_ = !turn_;
-  if (asking_.bytes > 0) {
-    (void)fault_point(Point::kFerryAsk);
-    std::memcpy(cell(outgoing_, filled_), &asking_, sizeof asking_);
-    asking_.bytes = 0;
-    layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
-  } else if (asked_.left > 0 && (putting_.left == 0 || turn_)) {
+  if (asking_) {
+    ask();
+  } else if (asked_.left > 0 && (puts_.empty() || turn_)) {
     ship(Kind::kAnswer, asked_);
   } else {
-    ship(Kind::kBring, putting_);
+    ship(Kind::kBring, puts_.first());
+    if (puts_.first().left == 0) puts_.finish();
   }
   return true;
+}
+
+// One at a time, so that who is asked need remember one only.
+void Ferry::ask() noexcept {
+  (void)fault_point(Point::kFerryAsk);
+  const Head head{Kind::kAsk, gets_.first().address, gets_.first().left};
+  std::memcpy(cell(outgoing_, filled_), &head, sizeof head);
+  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
+  asking_ = false;
 }
 
 void Ferry::ship(Kind kind, Work& work) noexcept {
@@ -167,7 +182,6 @@ void Ferry::ship(Kind kind, Work& work) noexcept {
   work.left -= bytes;
   layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
   if (work.left > 0) (void)fault_point(kind == Kind::kAnswer ? Point::kFerryAnswer : Point::kFerryBring);
-  if (work.left == 0 && work.done != nullptr) work.done->state = Completion::State::kDone;
 }
 
 // Cells that the peer has just read lie in its cache. Cores that share a cache take them back at once;

@@ -21,6 +21,8 @@ namespace hansa::shm {
 
 class Ferry {
  public:
+  static constexpr std::size_t kMost = 8;
+
   // Regions as ShmEndpoint has them. `slow`: a cell that takes longer to fill waits for its lines to come
   // from the other core; see fill().
   Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout,
@@ -30,9 +32,10 @@ class Ferry {
   bool ready() noexcept;
   // The peer may reach this memory from now on; of the last kOffers.
   void offer(BytesView memory) noexcept;
-  // One of each at a time. `done` and the memory stay until it is done or stop() was called.
-  void get(std::uint64_t address, Bytes into, Completion& done) noexcept;
-  void put(std::uint64_t address, BytesView from, Completion& done) noexcept;
+  // Begun while others are under way they take their turns; false, and nothing begins, where kMost of a kind
+  // are. `done` and the memory stay until it is done or stop() was called.
+  bool get(std::uint64_t address, Bytes into, Completion& done) noexcept;
+  bool put(std::uint64_t address, BytesView from, Completion& done) noexcept;
   // Moves a cell in and a cell out where there are any; true if it did.
   bool poll() noexcept;
   void take_all() noexcept {
@@ -59,12 +62,32 @@ class Ferry {
     Completion* done = nullptr;
   };
 
+  // In the order they were begun; the first is under way.
+  class Queue {
+   public:
+    bool empty() const noexcept { return count_ == 0; }
+    bool full() const noexcept { return count_ == kMost; }
+    Work& first() noexcept { return works_[first_ % kMost]; }
+    void add(const Work& work) noexcept { works_[(first_ + count_++) % kMost] = work; }
+    // The first is done.
+    void finish() noexcept {
+      first().done->state = Completion::State::kDone;
+      ++first_;
+      --count_;
+    }
+
+   private:
+    std::array<Work, kMost> works_{};
+    std::size_t first_ = 0, count_ = 0;
+  };
+
   bool arrived() const noexcept {
     return layout_.ferried(incoming_).load(std::memory_order_acquire) != taken_;
   }
   void take() noexcept;
   bool give() noexcept;
   bool accept(const Head& head, const std::byte* payload) noexcept;
+  void ask() noexcept;
   void ship(Kind kind, Work& work) noexcept;
   void fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept;
   bool offered(std::uint64_t address, std::uint64_t bytes) const noexcept;
@@ -76,8 +99,9 @@ class Ferry {
   std::byte *incoming_, *outgoing_;
   std::uint64_t filled_ = 0, released_ = 0;  // of the outgoing ring; `released_` as last read
   std::uint64_t taken_ = 0;                  // of the incoming ring
-  Work getting_, putting_, asked_;
-  Head asking_{Kind::kAsk, 0, 0};
+  Queue gets_, puts_;
+  Work asked_;           // by the peer
+  bool asking_ = false;  // for the first of the gets, still to be said
   bool backed_ = false, stopped_ = false, failed_ = false, turn_ = false;
   std::uint32_t slow_ = 0, streamed_ = 0;  // see fill()
   std::array<BytesView, kOffers> offers_{};
