@@ -103,7 +103,7 @@ inline constexpr PointName kPoints[] = {
     {Point::kCopyHalf, "copy.half"},                // between two pieces of it
     {Point::kCopySingle, "copy.single", true},      // before the kernel copies a piece of it
     {Point::kCopyDone, "copy.done"},                // all moved, the peer does not know
-    {Point::kFerryAsk, "ferry.ask"},                // before a peer is asked for bytes
+    {Point::kFerryAsk, "ferry.ask", true},          // before a peer is asked; to fail is to ask amiss
     {Point::kFerryAnswer, "ferry.answer"},          // between two cells that a peer asked for
     {Point::kFerryGot, "ferry.got"},                // between two that this rank asked for
     {Point::kFerryBring, "ferry.bring"},            // between two that are brought unasked

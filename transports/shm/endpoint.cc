@@ -28,7 +28,7 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .direct_own = local_->memory.known(),
                    .copies_dear = local_->copies_dear && !peer_memory_.same_process()};
   if (!ferries) return;
-  ferry_.emplace(incoming_, outgoing_.get(), layout);
+  ferry_.emplace(peer_, incoming_, outgoing_.get(), layout);
   local_->ferries.push_back(&*ferry_);
 }
 
@@ -89,7 +89,7 @@ Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
   const Arrival arrival = look(lane, ahead);
   if (arrival.data == nullptr || !offered_) return arrival;
   ferry_->take_all();
-  return ferry_->failed() ? Arrival() : arrival;
+  return ferry_->failure().ok() ? arrival : Arrival();
 }
 
 void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }

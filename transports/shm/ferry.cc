@@ -1,5 +1,6 @@
 #include "transports/shm/ferry.hpp"
 
+#include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -49,13 +50,17 @@ std::chrono::nanoseconds best_time(const Copy& copy) {
 
 }  // namespace
 
-Ferry::Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, std::chrono::nanoseconds slow)
-    : layout_(layout), slow_cell_(slow), incoming_(incoming), outgoing_(outgoing) {}
+Ferry::Ferry(Rank peer, std::byte* incoming, std::byte* outgoing, const Layout& layout,
+             std::chrono::nanoseconds slow)
+    : peer_(peer), layout_(layout), slow_cell_(slow), incoming_(incoming), outgoing_(outgoing) {}
 
 bool Ferry::ready() noexcept {
-  if (backed_) return true;
+  if (backed_) return backed_->ok();
   const auto backed = back_mapping(outgoing_ + layout_.ferry_at(), layout_.bytes() - layout_.ferry_at());
-  return backed_ = backed.ok() && backed.value();
+  backed_ = backed.ok() && !backed.value()
+                ? Status(Code::kUnsupported, "the kernel backs no mapping with memory (5.14 does)")
+                : backed.status();
+  return backed_->ok();
 }
 
 void Ferry::offer(BytesView memory) noexcept {
@@ -97,7 +102,7 @@ std::byte* Ferry::cell(std::byte* region, std::uint64_t number) const noexcept {
 }
 
 bool Ferry::poll() noexcept {
-  if (stopped_ || failed_) return false;
+  if (stopped_ || !failure_.ok()) return false;
   const bool taken = arrived();
   if (taken) take();
   return give() || taken;
@@ -107,26 +112,28 @@ void Ferry::take() noexcept {
   const std::byte* const from = cell(incoming_, taken_);
   Head head;
   std::memcpy(&head, from, sizeof head);  // once: the peer may change it
-  failed_ = !accept(head, from + kHeadBytes);
+  if (const char* const wrong = accept(head, from + kHeadBytes))
+    failure_ = Status(Code::kDamaged, fmt::format("rank {} {}", peer_, wrong));
   layout_.unloaded(incoming_).store(++taken_, std::memory_order_release);
 }
 
-bool Ferry::accept(const Head& head, const std::byte* payload) noexcept {
+const char* Ferry::accept(const Head& head, const std::byte* payload) noexcept {
   if (head.kind == Kind::kAsk) {
-    if (asked_.left > 0 || !offered(head.address, head.bytes)) return false;
+    if (asked_.left > 0) return "asked for memory before it was answered";
+    if (!offered(head.address, head.bytes)) return "asked for memory that was not offered to it";
     asked_ = {reinterpret_cast<std::byte*>(head.address), head.address, head.bytes, nullptr};
-    return true;
+    return nullptr;
   }
-  if (head.bytes > Layout::kFerryCell) return false;
+  if (head.bytes > Layout::kFerryCell) return "sent a cell that holds more than cells can";
   if (head.kind == Kind::kBring) {
-    if (!offered(head.address, head.bytes)) return false;
+    if (!offered(head.address, head.bytes)) return "brought bytes to memory that was not offered to it";
     std::memcpy(reinterpret_cast<std::byte*>(head.address), payload, head.bytes);
     (void)fault_point(Point::kFerryBrought);
-    return true;
+    return nullptr;
   }
-  if (head.kind != Kind::kAnswer || gets_.empty() || asking_) return false;
+  if (head.kind != Kind::kAnswer) return "sent a cell of no kind";
   Work& getting = gets_.first();
-  if (head.bytes > getting.left) return false;
+  if (gets_.empty() || asking_ || head.bytes > getting.left) return "sent bytes that it was not asked for";
   std::memcpy(getting.at, payload, head.bytes);
   getting.at += head.bytes;
   getting.left -= head.bytes;
@@ -136,14 +143,14 @@ bool Ferry::accept(const Head& head, const std::byte* payload) noexcept {
     gets_.finish();
     asking_ = !gets_.empty();
   }
-  return true;
+  return nullptr;
 }
 
 bool Ferry::give() noexcept {
   const bool anything = asking_ || asked_.left > 0 || !puts_.empty();
-  if (!anything || failed_) return false;
+  if (!anything || !failure_.ok()) return false;
   if (!ready()) {
-    failed_ = true;
+    failure_ = backed_->within(fmt::format("no memory to answer rank {} in", peer_));
     return false;
   }
   if (!fits()) {
@@ -164,8 +171,8 @@ bool Ferry::give() noexcept {
 
 // One at a time, so that who is asked need remember one only.
 void Ferry::ask() noexcept {
-  (void)fault_point(Point::kFerryAsk);
-  const Head head{Kind::kAsk, gets_.first().address, gets_.first().left};
+  Head head{Kind::kAsk, gets_.first().address, gets_.first().left};
+  if (fault_point(Point::kFerryAsk)) head.address = 0;
   std::memcpy(cell(outgoing_, filled_), &head, sizeof head);
   layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
   asking_ = false;

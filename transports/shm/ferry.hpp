@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "hansa/transport.hpp"
@@ -25,10 +26,10 @@ class Ferry {
 
   // Regions as ShmEndpoint has them. `slow`: a cell that takes longer to fill waits for its lines to come
   // from the other core; see fill().
-  Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout,
+  Ferry(Rank peer, std::byte* incoming, std::byte* outgoing, const Layout& layout,
         std::chrono::nanoseconds slow = std::chrono::nanoseconds(2500));
 
-  // Whether the ring to the peer is there: memory backs it when this is first called.
+  // Whether the ring to the peer is there: memory backs it when this is first called, or never.
   bool ready() noexcept;
   // The peer may reach this memory from now on; of the last kOffers.
   void offer(BytesView memory) noexcept;
@@ -39,12 +40,13 @@ class Ferry {
   // Moves a cell in and a cell out where there are any; true if it did.
   bool poll() noexcept;
   void take_all() noexcept {
-    while (arrived() && !stopped_ && !failed_) take();
+    while (arrived() && !stopped_ && failure_.ok()) take();
   }
   // Moves nothing ever after.
   void stop() noexcept { stopped_ = true; }
-  // The peer asked for what was not offered, sent what was not asked for, or there is no memory to answer.
-  bool failed() const noexcept { return failed_; }
+  // Why nothing moves ever after, with the peer's name: it asked for or brought to what was not offered, sent
+  // what was not asked for, or there is no memory to answer.
+  const Status& failure() const noexcept { return failure_; }
 
  private:
   // A call makes 256 to one peer at most. A step that cannot run yet makes its own again and again: those
@@ -86,7 +88,8 @@ class Ferry {
   }
   void take() noexcept;
   bool give() noexcept;
-  bool accept(const Head& head, const std::byte* payload) noexcept;
+  // What is wrong with the cell; null if nothing is.
+  const char* accept(const Head& head, const std::byte* payload) noexcept;
   void ask() noexcept;
   void ship(Kind kind, Work& work) noexcept;
   void fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept;
@@ -94,15 +97,18 @@ class Ferry {
   bool fits() const noexcept { return filled_ - released_ < layout_.ferry_cells; }
   std::byte* cell(std::byte* region, std::uint64_t number) const noexcept;
 
+  Rank peer_;
   Layout layout_;
   std::chrono::nanoseconds slow_cell_;
   std::byte *incoming_, *outgoing_;
   std::uint64_t filled_ = 0, released_ = 0;  // of the outgoing ring; `released_` as last read
   std::uint64_t taken_ = 0;                  // of the incoming ring
   Queue gets_, puts_;
-  Work asked_;           // by the peer
-  bool asking_ = false;  // for the first of the gets, still to be said
-  bool backed_ = false, stopped_ = false, failed_ = false, turn_ = false;
+  Work asked_;                    // by the peer
+  bool asking_ = false;           // for the first of the gets, still to be said
+  std::optional<Status> backed_;  // of the outgoing ring
+  Status failure_;
+  bool stopped_ = false, turn_ = false;
   std::uint32_t slow_ = 0, streamed_ = 0;  // see fill()
   std::array<BytesView, kOffers> offers_{};
   std::size_t last_offer_ = 0;

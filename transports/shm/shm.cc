@@ -94,9 +94,8 @@ class ShmTransport final : public Transport {
     bool moved = false;
     for (Ferry* const ferry : local_->ferries) {
       moved = ferry->poll() || moved;
-      if (ferry->failed() && local_->failure.ok())
-        local_->failure = Status(
-            Code::kRemote, "a peer reached for memory that was not offered, or there is none for cells");
+      if (!ferry->failure().ok() && local_->failure.ok()) [[unlikely]]
+        local_->failure = ferry->failure();
     }
     return moved;
   }
