@@ -196,7 +196,8 @@ class Communicator {
   void end_birth(const Status& status);
   SessionOptions session_options() const;
   Status connect_peers();
-  bool several_hosts() const;
+  // Ranks of this host, this one included.
+  Rank neighbours() const;
   std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
   Status check_tables(const Request& request) const;

@@ -160,6 +160,10 @@ TEST(Shm, RanksCopyWhereThatIsFasterOrAskedFor) {
   EXPECT_TRUE(wants_ferry(options, true, 4));
   EXPECT_FALSE(wants_ferry(options, true, 3));
   EXPECT_FALSE(wants_ferry(options, false, 4));
+  options.ranks = 1000;
+  EXPECT_FALSE(wants_ferry(options, true, 4));
+  options.neighbours = 4;  // the others are elsewhere
+  EXPECT_TRUE(wants_ferry(options, true, 4));
   options.copier = Copier::kRanks;
   EXPECT_TRUE(wants_ferry(options, true, 1));
 }

@@ -147,7 +147,8 @@ SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
 }
 
 bool wants_ferry(const TransportOptions& options, bool dear, int cores) {
-  return options.copier == Copier::kRanks || (dear && options.ranks <= cores);
+  const Rank neighbours = options.neighbours > 0 ? options.neighbours : options.ranks;
+  return options.copier == Copier::kRanks || (dear && neighbours <= cores);
 }
 
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {
