@@ -111,10 +111,11 @@ Descriptor ShmEndpoint::describe(BytesView memory) noexcept {
   return described;
 }
 
+// What peers may map was not offered to it; see describe().
 bool ShmEndpoint::goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,
                                 const Completion& done) noexcept {
-  return done.attended && ferry_ && bytes > 0 && offset <= remote.bytes && bytes <= remote.bytes - offset &&
-         peer_memory_.map(remote) == nullptr && ferry_->ready();
+  return done.attended && ferry_ && remote.allocation == 0 && bytes > 0 && offset <= remote.bytes &&
+         bytes <= remote.bytes - offset && ferry_->ready();
 }
 
 void ShmEndpoint::get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept {
