@@ -213,7 +213,7 @@ class Communicator {
   // lateness.cc: what is due when an operation takes long.
   Status lose_patience(const Operation& operation, Patience::Due due);
   bool judged() const;
-  Status timed_out(const Operation& operation);
+  Status timed_out(const Operation& operation);  // ok while it is still being asked who is late
   // For a step that waits for a peer, and ends when the communicator fails: true if anything moved.
   bool poll_within_step();
   Status asked_about(const Operation& operation, const Status& mismatch) const;
