@@ -104,7 +104,7 @@ class Endpoint {
   // system calls and allocate the first time an allocation is seen. Valid as long as the endpoint.
   virtual std::byte* map(const Descriptor& remote) noexcept = 0;
   // Copy between the peer's memory (from `offset` of the descriptor) and ours. The completion is written
-  // inside this call or inside a later poll().
+  // inside this call or inside a later poll(). Any number may be under way.
   virtual void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept = 0;
   virtual void put(const Descriptor& remote, std::size_t offset, BytesView from,
                    Completion& done) noexcept = 0;
@@ -136,12 +136,21 @@ class Transport {
   virtual Status status() const { return {}; }
 };
 
+// Who copies what lies in the private memories of two processes of a host.
+enum class Copier : std::uint8_t {
+  kFaster,  // whichever was measured to be
+  kKernel,  // a single copy
+  kRanks    // both ranks, where both wait in the same call: two copies at the same time
+};
+
 // One communicator's wish for a transport.
 struct TransportOptions {
   Rank rank = 0, ranks = 1;
   std::uint16_t lanes = 1;
   std::uint64_t communicator = 0;  // random, the same on all ranks
   Memory* memory = nullptr;        // who knows our own allocations; outlives the transport; may be null
+  Copier copier = Copier::kFaster;
+  Rank neighbours = 0;                           // ranks of this host, this one included; 0: all
   std::chrono::milliseconds patience{5000};      // with a peer that does not answer in connect()
   const std::atomic<bool>* cancelled = nullptr;  // ends connect() soon when it becomes true; may be null
   std::string_view interface =

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/fault_point.hpp"
+#include "hansa/transport.hpp"
 
 namespace hansa {
 
@@ -60,6 +61,7 @@ struct Config {
   std::string topology;
   std::string dump;  // absolute; empty: nothing is written
   bool checksum = false;
+  Copier copier = Copier::kFaster;
   Fault fault;  // none
   std::string host_id;
   std::string comm_id;                // where all ranks meet, as the user wrote it; empty: each id says

@@ -49,6 +49,11 @@ enum class Point : std::uint8_t {
   kCopyHalf,
   kCopySingle,
   kCopyDone,
+  kFerryAsk,
+  kFerryAnswer,
+  kFerryGot,
+  kFerryBring,
+  kFerryBrought,
   kMemoryOffer,
   kMemoryFetch,
   kMemoryMapped,
@@ -98,6 +103,11 @@ inline constexpr PointName kPoints[] = {
     {Point::kCopyHalf, "copy.half"},                // between two pieces of it
     {Point::kCopySingle, "copy.single", true},      // before the kernel copies a piece of it
     {Point::kCopyDone, "copy.done"},                // all moved, the peer does not know
+    {Point::kFerryAsk, "ferry.ask", true},          // before a peer is asked; to fail is to ask amiss
+    {Point::kFerryAnswer, "ferry.answer"},          // between two cells that a peer asked for
+    {Point::kFerryGot, "ferry.got"},                // between two that this rank asked for
+    {Point::kFerryBring, "ferry.bring"},            // between two that are brought unasked
+    {Point::kFerryBrought, "ferry.brought"},        // one of those is read, its room not given back
     {Point::kMemoryOffer, "memory.offer", true},    // before memory of ncclMemAlloc is shown to peers
     {Point::kMemoryFetch, "memory.fetch", true},    // before a peer's is asked for
     {Point::kMemoryMapped, "memory.mapped"},        // after it is mapped

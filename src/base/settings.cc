@@ -59,6 +59,17 @@ bool parse_checksum(std::string_view text, Config& into, std::string&) {
   return parse_flag(text, into.checksum);
 }
 
+bool parse_copier(std::string_view text, Config& into, std::string&) {
+  constexpr std::pair<std::string_view, Copier> kWords[] = {
+      {"auto", Copier::kFaster}, {"kernel", Copier::kKernel}, {"ranks", Copier::kRanks}};
+  for (const auto& [word, copier] : kWords)
+    if (word == text) {
+      into.copier = copier;
+      return true;
+    }
+  return false;
+}
+
 bool parse_fault_point(std::string_view text, Config& into, std::string&) {
   return parse_fault(text, into.fault);
 }
@@ -204,6 +215,10 @@ constexpr Setting kSettings[] = {
      "memory "
      "directly, which is slower.",
      parse_checksum},
+    {"HANSA_SHM_COPY", "auto", "auto, kernel or ranks",
+     "Who copies large messages between the private memories of two processes of a host: the kernel, or both "
+     "ranks together where they wait in the same call; auto is whichever was measured to be faster.",
+     parse_copier},
     {"HANSA_FAULT", "", "POINT=FAULT or POINT:NTH=FAULT, with names of src/base/fault_point.hpp",
      "What goes wrong with this process at a named place, once.", parse_fault_point, Trait::kTesting},
     {"HANSA_HOST_ID", "", "a word",

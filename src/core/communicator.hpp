@@ -196,7 +196,8 @@ class Communicator {
   void end_birth(const Status& status);
   SessionOptions session_options() const;
   Status connect_peers();
-  bool several_hosts() const;
+  // Ranks of this host, this one included.
+  Rank neighbours() const;
   std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
   Status check_tables(const Request& request) const;
@@ -212,7 +213,7 @@ class Communicator {
   // lateness.cc: what is due when an operation takes long.
   Status lose_patience(const Operation& operation, Patience::Due due);
   bool judged() const;
-  Status timed_out(const Operation& operation);
+  Status timed_out(const Operation& operation);  // ok while it is still being asked who is late
   // For a step that waits for a peer, and ends when the communicator fails: true if anything moved.
   bool poll_within_step();
   Status asked_about(const Operation& operation, const Status& mismatch) const;

@@ -208,10 +208,11 @@ void Communicator::take_invitation(const UniqueId& id) {
   if (invitation_ == id) invitation_.reset();
 }
 
-bool Communicator::several_hosts() const {
+Rank Communicator::neighbours() const {
   const std::vector<Member>& members = session_->members();
-  return std::any_of(members.begin(), members.end(),
-                     [&](const Member& member) { return member.host != members.front().host; });
+  const Member& self = members[static_cast<std::size_t>(options_.rank)];
+  return static_cast<Rank>(std::count_if(members.begin(), members.end(),
+                                         [&](const Member& member) { return member.host == self.host; }));
 }
 
 // The user's own word for the library wins over the program's for this communicator.
@@ -230,12 +231,14 @@ Status Communicator::connect_peers() {
     options.lanes = 2 * kReturnLanes;
     options.communicator = session_->number();
     options.memory = &host_memory();
+    options.copier = config().copier;
+    options.neighbours = neighbours();
     // A peer that does not answer is to be blamed before all others lose their patience with this rank.
     options.patience = std::min(options.patience, config().init_patience() / 4);
     options.cancelled = &cancelled_;
     // On one host the loopback interface is the safest; beyond it, what the ranks have met on.
     std::string address;
-    if (several_hosts()) {
+    if (options.neighbours < options.ranks) {
       HANSA_ASSIGN_OR_RETURN(address, session_->address());
       options.interface = address;
     }
@@ -280,7 +283,6 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
   sched_getaffinity(0, sizeof mine.cores, &mine.cores);
   HANSA_ASSIGN_OR_RETURN(const auto everyone, session_->allgather(std::as_bytes(std::span(&mine, 1))));
   const std::vector<Member>& members = session_->members();
-  int neighbours = 0;
   cpu_set_t cores = mine.cores;
   for (std::size_t rank = 0; rank < everyone.size(); ++rank) {
     Facts theirs;
@@ -299,10 +301,9 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
     reach.direct = reach.direct && theirs.direct != 0;
     reach.copies_dear = reach.copies_dear || theirs.copies_dear != 0;
     if (members[rank].host != members[static_cast<std::size_t>(options_.rank)].host) continue;
-    ++neighbours;
     CPU_OR(&cores, &cores, &theirs.cores);
   }
-  crowded_ = neighbours > CPU_COUNT(&cores);
+  crowded_ = neighbours() > CPU_COUNT(&cores);
   return {};
 }
 

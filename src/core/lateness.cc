@@ -16,8 +16,8 @@ namespace {
 
 // That control may take to find out what the others called: rolls of a deep tree where somebody is stopped.
 constexpr std::chrono::milliseconds kMismatch{900};
-// The same for who is late, where a call was kept from asking before its time-out.
-constexpr std::chrono::milliseconds kLateness{300};
+// The same in seconds for who is late, where a call was kept from asking before its time-out.
+constexpr double kLateness = 0.3;
 constexpr std::size_t kMostNamed = 8;  // ranks that one waits for
 
 using control::LoggedOperation;
@@ -54,13 +54,11 @@ bool Communicator::judged() const {
   return !verdict_.text.empty() && verdict_in_ == waits_in_;
 }
 
+// Called again and again until somebody is to blame: meanwhile the thread drives other communicators, too.
 Status Communicator::timed_out(const Operation& operation) {
   if (session_ && !judged()) {
-    session_->ask({Concern::Why::kWaiting, collective_number(operation), {}});
-    const auto deadline = std::chrono::steady_clock::now() + kLateness;
-    while (!judged() && !failed_.load(std::memory_order_acquire) &&
-           std::chrono::steady_clock::now() < deadline)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (patience_.ask_last()) session_->ask({Concern::Why::kWaiting, collective_number(operation), {}});
+    if (patience_.over() < kLateness) return {};
   }
   if (const Status known = failure(); !known.ok()) return known;
   const bool heard = judged();

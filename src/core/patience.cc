@@ -13,7 +13,10 @@ constexpr double kFirst = 0.2, kAgain = 0.5;
 
 Patience::Due Patience::look(Clock::time_point now) noexcept {
   const bool first = began_ == Clock::time_point();
-  if (first) began_ = now;
+  if (first) {
+    began_ = now;
+    asked_last_ = false;
+  }
   if (first || moved_) {
     still_ = now;
     questions_ = 0;
@@ -23,7 +26,8 @@ Patience::Due Patience::look(Clock::time_point now) noexcept {
     return std::chrono::duration<double>(now - then).count();
   };
   const double took = since(began_), still = since(still_);
-  if (limit_ > 0 && took >= limit_) return Due::kTimeOut;
+  over_ = took - limit_;
+  if (limit_ > 0 && over_ >= 0) return Due::kTimeOut;
   if (report_ > 0 && still >= report_) {
     report_ *= 2;
     return Due::kReport;

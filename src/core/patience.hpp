@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 namespace hansa {
 
@@ -29,6 +30,10 @@ class Patience {
   // What is due at that time; of several, the gravest.
   Due look(Clock::time_point now) noexcept;
   double limit() const noexcept { return limit_; }
+  // Seconds beyond the limit when last looked at.
+  double over() const noexcept { return over_; }
+  // True once for each operation.
+  bool ask_last() noexcept { return !std::exchange(asked_last_, true); }
 
  private:
   // Polls between looks at the clock: some microseconds of spinning, some milliseconds of napping.
@@ -36,10 +41,10 @@ class Patience {
 
   std::uint32_t polls_ = 0;
   int questions_ = 0;
-  bool moved_ = false;
+  bool moved_ = false, asked_last_ = false;
   Clock::time_point began_{};  // the first look
   Clock::time_point still_{};  // the last that saw something move
-  double report_ = 0, limit_ = 0;
+  double report_ = 0, limit_ = 0, over_ = 0;
 };
 
 }  // namespace hansa

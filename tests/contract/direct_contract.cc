@@ -106,6 +106,47 @@ TEST_P(TransportContract, GetsAndPutsByPieces) { run(2, 1, get_and_put(false, 40
 
 TEST_P(TransportContract, GetsAndPutsWhatThePeerAttendsTo) { run(2, 1, get_and_put(true, 40'009)); }
 
+// More at a time than any transport may have room for, half of them read and half of them written.
+TEST_P(TransportContract, BeginsManyGetsAndPutsAtOnce) {
+  run(2, 1, [](TestRank& self) {
+    constexpr std::size_t kPieces = 40, kPiece = 20'011, kBytes = kPieces * kPiece;
+    const Rank peer = 1 - self.rank();
+    const ReachableMemory memory(self, peer, kBytes);
+    for (const Reachable& mine : memory.kinds()) {
+      const std::vector<std::byte> before = content({0, 1, 0, 0, 11}, kBytes),
+                                   anew = content({1, 0, 0, 2, 12}, kBytes);
+      std::vector<std::byte> copy(kBytes), expected = before;
+      const auto piece_of = [](auto& bytes, std::size_t i) {
+        return std::span(bytes).subspan(i * kPiece, kPiece);
+      };
+      for (std::size_t i = 1; i < kPieces; i += 2)
+        std::memcpy(piece_of(expected, i).data(), piece_of(anew, i).data(), kPiece);
+      if (self.rank() == 0) {
+        std::memcpy(mine.bytes.data(), before.data(), kBytes);
+        if (!send_descriptor(self, peer, mine.bytes) || !receive(self, 1, 0, {1, 0, 0, 1, 13}, 0)) return;
+        EXPECT_EQ(std::memcmp(mine.bytes.data(), expected.data(), kBytes), 0) << mine.kind;
+      } else {
+        Descriptor theirs;
+        if (!receive_descriptor(self, peer, theirs)) return;
+        std::vector<Completion> done(kPieces, Completion{.attended = true});
+        for (std::size_t i = 0; i < kPieces; ++i)
+          if (i % 2 == 0)
+            self.to(peer).get(theirs, i * kPiece, piece_of(copy, i), done[i]);
+          else
+            self.to(peer).put(theirs, i * kPiece, piece_of(anew, i), done[i]);
+        for (std::size_t i = 0; i < kPieces; ++i) {
+          if (!settled(self, done[i])) return;
+          EXPECT_EQ(done[i].state, Completion::State::kDone) << mine.kind << " " << i;
+          if (i % 2 == 0) {
+            EXPECT_EQ(std::memcmp(piece_of(copy, i).data(), piece_of(before, i).data(), kPiece), 0) << i;
+          }
+        }
+        if (!send(self, 0, 0, {1, 0, 0, 1, 13}, 0)) return;
+      }
+    }
+  });
+}
+
 TEST_P(TransportContract, MapsWhatItCan) {
   run(2, 1, [](TestRank& self) {
     constexpr std::size_t kBytes = 70'001;

@@ -112,6 +112,9 @@ class Matrix : public testing::TestWithParam<Cell> {
     const std::string fault =
         std::string(point_.name) + "=" + std::string(kFaultKinds[static_cast<std::size_t>(strike_.kind)]);
     if (begins_with(point_, "cell.")) setenv("HANSA_CHECKSUM", "1", 1);
+    // Whoever would copy on this machine.
+    if (begins_with(point_, "ferry.")) setenv("HANSA_SHM_COPY", "ranks", 1);
+    if (point_.point == Point::kCopySingle) setenv("HANSA_SHM_COPY", "kernel", 1);
     setenv("HANSA_INIT_TIMEOUT", patience() > 0 ? std::to_string(kInitTimeout).c_str() : "20", 1);
     if (reports()) setenv("HANSA_LATE_REPORT", kLateReport, 1);
     if (gives_up()) setenv("HANSA_TIMEOUT", std::to_string(kTimeOut).c_str(), 1);

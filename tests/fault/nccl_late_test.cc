@@ -237,6 +237,46 @@ TEST_F(Late, ATimeOutOfOneCallIsForgottenAfterIt) {
   }
 }
 
+// Rank 0 finds out who of one communicator is late while rank 1 counts on it in another.
+TEST_F(Late, ATimeOutInAGroupHoldsUpNobodyElse) {
+  constexpr std::size_t kMany = 1'000'000;
+  int soonest = 1'000'000;  // milliseconds that rank 1 waited
+  for (int round = 0; round < 3; ++round) {
+    Processes processes(3, [&](int rank, const ncclUniqueId& id, Report& report, Shared& shared) {
+      const ncclComm_t all = meet(rank, 3, id, report);
+      ncclComm_t late = nullptr, other = nullptr;
+      if (ncclCommSplit(all, rank == 1 ? NCCL_SPLIT_NOCOLOR : 0, rank, &late, nullptr) != ncclSuccess ||
+          ncclCommSplit(all, rank == 2 ? NCCL_SPLIT_NOCOLOR : 0, rank, &other, nullptr) != ncclSuccess)
+        _exit(4);
+      if (rank == 2) kill(getpid(), SIGSTOP);
+      std::vector<float> values(kMany);
+      if (all_reduce(other, 10) != ncclSuccess) _exit(4);
+      if (rank == 0) {
+        if (hansaCommSetTimeout(late, 0.01) != ncclSuccess || ncclGroupStart() != ncclSuccess) _exit(5);
+        (void)ncclAllReduce(values.data(), values.data(), 10, ncclFloat, ncclSum, late, nullptr);
+        (void)ncclAllReduce(values.data(), values.data(), kMany, ncclFloat, ncclSum, other, nullptr);
+        report.note(ncclGroupEnd(), late);
+        report.phase = 1;
+      } else {
+        usleep(60'000);
+        const double began = seconds_now();
+        report.note(ncclAllReduce(values.data(), values.data(), kMany, ncclFloat, ncclSum, other, nullptr),
+                    other);
+        report.phase = 1 + static_cast<int>((seconds_now() - began) * 1000);
+      }
+      await(shared.go);
+    });
+    for (int rank = 0; rank < 2; ++rank) processes.await_phase(rank, 1);
+    processes.go();
+    for (int rank = 0; rank < 2; ++rank) processes.expect_end(rank);
+    processes.expect(0, ncclRemoteError,
+                     {"allreduce #1 of 10 float, sum was not done within its time-out", "rank 1"});
+    processes.expect(1, ncclSuccess, {});
+    soonest = std::min(soonest, processes[1].phase.load());
+  }
+  EXPECT_LT(soonest, 100);
+}
+
 struct Different {
   const char* name;
   ncclResult_t (*call)(ncclComm_t comm, int rank, float* in, float* out);

@@ -67,6 +67,7 @@ TEST(Config, DefaultsWhereUnsetOrEmpty) {
     EXPECT_EQ(got.config.timeout, 0);
     EXPECT_EQ(got.config.port_range.first, 0);
     EXPECT_FALSE(got.config.checksum);
+    EXPECT_EQ(got.config.copier, Copier::kFaster);
     EXPECT_FALSE(got.config.comm_blocking.has_value());
     for (const Variable& value : got.values) EXPECT_EQ(value.origin, "default") << value.name;
   }
@@ -89,6 +90,7 @@ TEST(Config, StatedDefaultsAreTheDefaults) {
   EXPECT_EQ(got.config.late_report, standard.late_report);
   EXPECT_EQ(got.config.timeout, standard.timeout);
   EXPECT_EQ(got.config.checksum, standard.checksum);
+  EXPECT_EQ(got.config.copier, standard.copier);
   EXPECT_EQ(got.config.nccl_version, standard.nccl_version);
 }
 
@@ -97,6 +99,7 @@ TEST(Config, ReadsEveryKind) {
                             {"HANSA_PORT_RANGE", "20000-20100"},
                             {"HANSA_TIMEOUT", "2.5"},
                             {"HANSA_CHECKSUM", "1"},
+                            {"HANSA_SHM_COPY", "ranks"},
                             {"HANSA_TOPOLOGY", "/x/topology"},
                             {"HANSA_HOST_ID", "a"},
                             {"HANSA_NCCL_VERSION", "22907"},
@@ -113,6 +116,7 @@ TEST(Config, ReadsEveryKind) {
   EXPECT_EQ(got.config.port_range.last, 20100);
   EXPECT_EQ(got.config.timeout, 2.5);
   EXPECT_TRUE(got.config.checksum);
+  EXPECT_EQ(got.config.copier, Copier::kRanks);
   EXPECT_EQ(got.config.host_id, "a");
   EXPECT_EQ(got.config.nccl_version, 22907);
   EXPECT_EQ(got.config.secret, "word");
@@ -143,7 +147,8 @@ TEST(Config, BadValuesAreNamedAndIgnored) {
       {"HANSA_PORT_RANGE", "1-2-3"},    {"HANSA_PORT_RANGE", "-"},      {"HANSA_CHECKSUM", "yes"},
       {"HANSA_LATE_REPORT", "1e999"},   {"HANSA_PORT_RANGE", "8 - 9"},  {"HANSA_CHECKSUM", "01"},
       {"HANSA_NCCL_VERSION", "2.29.7"}, {"HANSA_NCCL_VERSION", "7"},    {"NCCL_SOCKET_FAMILY", "ipv4"},
-      {"NCCL_COMM_BLOCKING", "2"},      {"NCCL_DEBUG_SUBSYS", "NOISE"}, {"NCCL_DEBUG_SUBSYS", "^"}};
+      {"NCCL_COMM_BLOCKING", "2"},      {"NCCL_DEBUG_SUBSYS", "NOISE"}, {"NCCL_DEBUG_SUBSYS", "^"},
+      {"HANSA_SHM_COPY", "both"}};
   for (const auto& [name, value] : bad) {
     const Reading got = read({{name, value}});
     ASSERT_EQ(got.complaints.size(), 1u) << name << "=" << value;

@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <new>
 
@@ -51,41 +54,80 @@ TEST(Shm, ACellLongerThanASlotFailsTheTransport) {
   EXPECT_TRUE(one.value()->status().ok());
 }
 
-// Who is stopped while its memory is asked for has not refused it for ever.
-TEST(Shm, MemoryOfAStoppedProcessIsMappedOnceItGoesOn) {
-  constexpr std::uint64_t kKey = 7;
+// A process that lends one page of memory.
+class Lender {
+ public:
+  static constexpr std::uint64_t kKey = 7;
+
+  Lender()
+      : shown_(new (mmap(nullptr, sizeof(Shown), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+                   Shown),
+        child_(fork()) {
+    if (child_ < 0) std::abort();
+    if (child_ == 0) {
+      const auto provider = control::FdProvider::create();
+      const auto file = create_shared_memory("lent", page_bytes());
+      if (!provider.ok() || !file.ok() || !provider.value()->offer(kKey, file.value()).ok()) _exit(1);
+      shown_->fds = provider.value()->address();
+      shown_->ready.store(true, std::memory_order_release);
+      for (;;) pause();
+    }
+    while (!shown_->ready.load(std::memory_order_acquire)) usleep(500);
+  }
+  ~Lender() {
+    int how = 0;
+    kill(child_, SIGKILL);
+    EXPECT_EQ(waitpid(child_, &how, 0), child_);
+    munmap(shown_, sizeof(Shown));
+  }
+  Lender(const Lender&) = delete;
+  shm::PeerMemory memory() const {
+    return shm::PeerMemory({.process = process_identity() + 1, .pid = child_}, shown_->fds);
+  }
+  static Descriptor page() { return {.bytes = page_bytes(), .allocation = kKey}; }
+  void stop() const {
+    int how = 0;
+    kill(child_, SIGSTOP);
+    ASSERT_EQ(waitpid(child_, &how, WUNTRACED), child_);
+  }
+  void go_on() const { kill(child_, SIGCONT); }
+
+ private:
   struct Shown {
     std::atomic<bool> ready{false};
     control::FdAddress fds;
   };
-  auto* const shown =
-      new (mmap(nullptr, sizeof(Shown), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shown;
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const auto provider = control::FdProvider::create();
-    const auto file = create_shared_memory("lent", page_bytes());
-    if (!provider.ok() || !file.ok() || !provider.value()->offer(kKey, file.value()).ok()) _exit(1);
-    shown->fds = provider.value()->address();
-    shown->ready.store(true, std::memory_order_release);
-    for (;;) pause();
-  }
-  while (!shown->ready.load(std::memory_order_acquire)) usleep(500);
-  shm::PeerMemory memory({.process = process_identity() + 1, .pid = child}, shown->fds);
-  Descriptor remote{};
-  remote.allocation = kKey;
-  remote.bytes = page_bytes();
-  kill(child, SIGSTOP);
-  int how = 0;
-  ASSERT_EQ(waitpid(child, &how, WUNTRACED), child);
-  EXPECT_EQ(memory.map(remote), nullptr);
-  kill(child, SIGCONT);
+  Shown* shown_;
+  pid_t child_;
+};
+
+// Who is stopped while its memory is asked for has not refused it for ever.
+TEST(Shm, MemoryOfAStoppedProcessIsMappedOnceItGoesOn) {
+  const Lender lender;
+  shm::PeerMemory memory = lender.memory();
+  lender.stop();
+  EXPECT_EQ(memory.map(Lender::page()), nullptr);
+  lender.go_on();
   std::byte* mapped = nullptr;
-  for (int i = 0; i < 10'000 && mapped == nullptr; ++i, usleep(1000)) mapped = memory.map(remote);
+  for (int i = 0; i < 10'000 && mapped == nullptr; ++i, usleep(1000)) mapped = memory.map(Lender::page());
   EXPECT_NE(mapped, nullptr);
-  kill(child, SIGKILL);
-  EXPECT_EQ(waitpid(child, &how, 0), child);
-  munmap(shown, sizeof(Shown));
+}
+
+// It is asked again and again, but every call that reaches for its memory waits for that.
+TEST(Shm, WhoDidNotAnswerIsNotWaitedForAgain) {
+  using Clock = std::chrono::steady_clock;
+  const Lender lender;
+  shm::PeerMemory memory = lender.memory();
+  lender.stop();
+  EXPECT_EQ(memory.map(Lender::page()), nullptr);
+  auto longest = Clock::duration::zero();
+  const auto end = Clock::now() + std::chrono::milliseconds(1300);
+  for (auto now = Clock::now(); now < end; now = Clock::now()) {
+    usleep(1000);
+    EXPECT_EQ(memory.map(Lender::page()), nullptr);
+    longest = std::max(longest, Clock::now() - now);
+  }
+  EXPECT_LT(longest, std::chrono::milliseconds(300));
 }
 
 TEST(Shm, ConnectsOnlyToWhomTheSecretWasGiven) {
@@ -152,6 +194,20 @@ TEST(Shm, OnlyLanesInUseTakeMemory) {
   EXPECT_LT(connected, lane);
   EXPECT_GE(used, connected + lane - 1);
   EXPECT_LE(used, connected + lane + 2);
+}
+
+TEST(Shm, RanksCopyWhereThatIsFasterOrAskedFor) {
+  TransportOptions options = options_of(0);
+  options.ranks = 4;
+  EXPECT_TRUE(wants_ferry(options, true, 4));
+  EXPECT_FALSE(wants_ferry(options, true, 3));
+  EXPECT_FALSE(wants_ferry(options, false, 4));
+  options.ranks = 1000;
+  EXPECT_FALSE(wants_ferry(options, true, 4));
+  options.neighbours = 4;  // the others are elsewhere
+  EXPECT_TRUE(wants_ferry(options, true, 4));
+  options.copier = Copier::kRanks;
+  EXPECT_TRUE(wants_ferry(options, true, 1));
 }
 
 TEST(Shm, RefusesShapesThatTheFlagCannotTell) {

@@ -35,7 +35,7 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .direct_own = local_->memory.known(),
                    .copies_dear = local_->copies_dear && !peer_memory_.same_process()};
   if (!ferries) return;
-  ferry_.emplace(incoming_, outgoing_.get(), layout);
+  ferry_.emplace(peer_, incoming_, outgoing_.get(), layout);
   local_->ferries.push_back(&*ferry_);
 }
 
@@ -126,7 +126,7 @@ Arrival ShmEndpoint::peek(std::uint16_t lane, std::uint32_t ahead) noexcept {
   const Arrival arrival = look(lane, ahead);
   if (arrival.data == nullptr || !offered_) return arrival;
   ferry_->take_all();
-  return ferry_->failed() ? Arrival() : arrival;
+  return ferry_->failure().ok() ? arrival : Arrival();
 }
 
 void ShmEndpoint::release(std::uint16_t lane) noexcept { lanes_[lane].in.release(); }
@@ -148,22 +148,23 @@ Descriptor ShmEndpoint::describe(BytesView memory) noexcept {
   return described;
 }
 
+// What peers may map was not offered to it; see describe().
 bool ShmEndpoint::goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,
                                 const Completion& done) noexcept {
-  return done.attended && ferry_ && bytes > 0 && offset <= remote.bytes && bytes <= remote.bytes - offset &&
-         peer_memory_.map(remote) == nullptr && ferry_->ready();
+  return done.attended && ferry_ && remote.allocation == 0 && bytes > 0 && offset <= remote.bytes &&
+         bytes <= remote.bytes - offset && ferry_->ready();
 }
 
 void ShmEndpoint::get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept {
-  if (goes_by_ferry(remote, offset, into.size(), done))
-    return ferry_->get(remote.address + offset, into, done);
+  if (goes_by_ferry(remote, offset, into.size(), done) && ferry_->get(remote.address + offset, into, done))
+    return;
   visit(done, [&] { return peer_memory_.read(remote, offset, into); });
 }
 
 void ShmEndpoint::put(const Descriptor& remote, std::size_t offset, BytesView from,
                       Completion& done) noexcept {
-  if (goes_by_ferry(remote, offset, from.size(), done))
-    return ferry_->put(remote.address + offset, from, done);
+  if (goes_by_ferry(remote, offset, from.size(), done) && ferry_->put(remote.address + offset, from, done))
+    return;
   visit(done, [&] { return peer_memory_.write(remote, offset, from); });
 }
 

@@ -1,5 +1,6 @@
 #include "transports/shm/ferry.hpp"
 
+#include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/fault_point.hpp"
 #include "base/shared_memory.hpp"
 
 namespace hansa::shm {
@@ -54,13 +56,16 @@ std::chrono::nanoseconds best_time(const Copy& copy) {
 
 }  // namespace
 
-Ferry::Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, StoreGauge stores)
-    : layout_(layout), stores_(stores), incoming_(incoming), outgoing_(outgoing) {}
+Ferry::Ferry(Rank peer, std::byte* incoming, std::byte* outgoing, const Layout& layout, StoreGauge stores)
+    : peer_(peer), layout_(layout), stores_(stores), incoming_(incoming), outgoing_(outgoing) {}
 
 bool Ferry::ready() noexcept {
-  if (backed_) return true;
+  if (backed_) return backed_->ok();
   const auto backed = back_mapping(outgoing_ + layout_.ferry_at(), layout_.bytes() - layout_.ferry_at());
-  return backed_ = backed.ok() && backed.value();
+  backed_ = backed.ok() && !backed.value()
+                ? Status(Code::kUnsupported, "the kernel backs no mapping with memory (5.14 does)")
+                : backed.status();
+  return backed_->ok();
 }
 
 void Ferry::offer(BytesView memory) noexcept {
@@ -82,15 +87,19 @@ bool Ferry::offered(std::uint64_t address, std::uint64_t bytes) const noexcept {
   return false;
 }
 
-void Ferry::get(std::uint64_t address, Bytes into, Completion& done) noexcept {
-  asking_ = {Kind::kAsk, address, into.size()};
-  getting_ = {into.data(), address, into.size(), &done};
+bool Ferry::get(std::uint64_t address, Bytes into, Completion& done) noexcept {
+  if (gets_.full()) return false;
+  asking_ = asking_ || gets_.empty();
+  gets_.add({into.data(), address, into.size(), &done});
   poll();
+  return true;
 }
 
-void Ferry::put(std::uint64_t address, BytesView from, Completion& done) noexcept {
-  putting_ = {const_cast<std::byte*>(from.data()), address, from.size(), &done};
+bool Ferry::put(std::uint64_t address, BytesView from, Completion& done) noexcept {
+  if (puts_.full()) return false;
+  puts_.add({const_cast<std::byte*>(from.data()), address, from.size(), &done});
   poll();
+  return true;
 }
 
 std::byte* Ferry::cell(std::byte* region, std::uint64_t number) const noexcept {
@@ -98,7 +107,7 @@ std::byte* Ferry::cell(std::byte* region, std::uint64_t number) const noexcept {
 }
 
 bool Ferry::poll() noexcept {
-  if (stopped_ || failed_) return false;
+  if (stopped_ || !failure_.ok()) return false;
   const bool taken = arrived();
   if (taken) take();
   return give() || taken;
@@ -108,35 +117,45 @@ void Ferry::take() noexcept {
   const std::byte* const from = cell(incoming_, taken_);
   Head head;
   std::memcpy(&head, from, sizeof head);  // once: the peer may change it
-  failed_ = !accept(head, from + kHeadBytes);
+  if (const char* const wrong = accept(head, from + kHeadBytes))
+    failure_ = Status(Code::kDamaged, fmt::format("rank {} {}", peer_, wrong));
   layout_.unloaded(incoming_).store(++taken_, std::memory_order_release);
 }
 
-bool Ferry::accept(const Head& head, const std::byte* payload) noexcept {
+const char* Ferry::accept(const Head& head, const std::byte* payload) noexcept {
   if (head.kind == Kind::kAsk) {
-    if (asked_.left > 0 || !offered(head.address, head.bytes)) return false;
+    if (asked_.left > 0) return "asked for memory before it was answered";
+    if (!offered(head.address, head.bytes)) return "asked for memory that was not offered to it";
     asked_ = {reinterpret_cast<std::byte*>(head.address), head.address, head.bytes, nullptr};
-    return true;
+    return nullptr;
   }
-  if (head.bytes > Layout::kFerryCell) return false;
+  if (head.bytes > Layout::kFerryCell) return "sent a cell that holds more than cells can";
   if (head.kind == Kind::kBring) {
-    if (!offered(head.address, head.bytes)) return false;
+    if (!offered(head.address, head.bytes)) return "brought bytes to memory that was not offered to it";
     std::memcpy(reinterpret_cast<std::byte*>(head.address), payload, head.bytes);
-    return true;
+    (void)fault_point(Point::kFerryBrought);
+    return nullptr;
   }
-  if (head.kind != Kind::kAnswer || head.bytes > getting_.left) return false;
-  std::memcpy(getting_.at, payload, head.bytes);
-  getting_.at += head.bytes;
-  getting_.left -= head.bytes;
-  if (getting_.left == 0) getting_.done->state = Completion::State::kDone;
-  return true;
+  if (head.kind != Kind::kAnswer) return "sent a cell of no kind";
+  Work& getting = gets_.first();
+  if (gets_.empty() || asking_ || head.bytes > getting.left) return "sent bytes that it was not asked for";
+  std::memcpy(getting.at, payload, head.bytes);
+  getting.at += head.bytes;
+  getting.left -= head.bytes;
+  if (getting.left > 0) {
+    (void)fault_point(Point::kFerryGot);
+  } else {
+    gets_.finish();
+    asking_ = !gets_.empty();
+  }
+  return nullptr;
 }
 
 bool Ferry::give() noexcept {
-  const bool anything = asking_.bytes > 0 || asked_.left > 0 || putting_.left > 0;
-  if (!anything || failed_) return false;
+  const bool anything = asking_ || asked_.left > 0 || !puts_.empty();
+  if (!anything || !failure_.ok()) return false;
   if (!ready()) {
-    failed_ = true;
+    failure_ = backed_->within(fmt::format("no memory to answer rank {} in", peer_));
     return false;
   }
   if (!fits()) {
@@ -144,16 +163,24 @@ bool Ferry::give() noexcept {
     if (!fits()) return false;
   }
   turn_ = !turn_;
-  if (asking_.bytes > 0) {
-    std::memcpy(cell(outgoing_, filled_), &asking_, sizeof asking_);
-    asking_.bytes = 0;
-  } else if (asked_.left > 0 && (putting_.left == 0 || turn_)) {
+  if (asking_) {
+    ask();
+  } else if (asked_.left > 0 && (puts_.empty() || turn_)) {
     ship(Kind::kAnswer, asked_);
   } else {
-    ship(Kind::kBring, putting_);
+    ship(Kind::kBring, puts_.first());
+    if (puts_.first().left == 0) puts_.finish();
   }
-  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
   return true;
+}
+
+// One at a time, so that who is asked need remember one only.
+void Ferry::ask() noexcept {
+  Head head{Kind::kAsk, gets_.first().address, gets_.first().left};
+  if (fault_point(Point::kFerryAsk)) head.address = 0;
+  std::memcpy(cell(outgoing_, filled_), &head, sizeof head);
+  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
+  asking_ = false;
 }
 
 void Ferry::ship(Kind kind, Work& work) noexcept {
@@ -165,7 +192,8 @@ void Ferry::ship(Kind kind, Work& work) noexcept {
   work.at += bytes;
   work.address += bytes;
   work.left -= bytes;
-  if (work.left == 0 && work.done != nullptr) work.done->state = Completion::State::kDone;
+  layout_.ferried(outgoing_).store(++filled_, std::memory_order_release);
+  if (work.left > 0) (void)fault_point(kind == Kind::kAnswer ? Point::kFerryAnswer : Point::kFerryBring);
 }
 
 void Ferry::fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {

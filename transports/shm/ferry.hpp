@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "hansa/transport.hpp"
@@ -21,25 +22,30 @@ namespace hansa::shm {
 
 class Ferry {
  public:
-  // Regions as ShmEndpoint has them.
-  Ferry(std::byte* incoming, std::byte* outgoing, const Layout& layout, StoreGauge stores = StoreGauge());
+  static constexpr std::size_t kMost = 8;
 
-  // Whether the ring to the peer is there: memory backs it when this is first called.
+  // Regions as ShmEndpoint has them.
+  Ferry(Rank peer, std::byte* incoming, std::byte* outgoing, const Layout& layout,
+        StoreGauge stores = StoreGauge());
+
+  // Whether the ring to the peer is there: memory backs it when this is first called, or never.
   bool ready() noexcept;
   // The peer may reach this memory from now on; of the last kOffers.
   void offer(BytesView memory) noexcept;
-  // One of each at a time. `done` and the memory stay until it is done or stop() was called.
-  void get(std::uint64_t address, Bytes into, Completion& done) noexcept;
-  void put(std::uint64_t address, BytesView from, Completion& done) noexcept;
+  // Begun while others are under way they take their turns; false, and nothing begins, where kMost of a kind
+  // are. `done` and the memory stay until it is done or stop() was called.
+  bool get(std::uint64_t address, Bytes into, Completion& done) noexcept;
+  bool put(std::uint64_t address, BytesView from, Completion& done) noexcept;
   // Moves a cell in and a cell out where there are any; true if it did.
   bool poll() noexcept;
   void take_all() noexcept {
-    while (arrived() && !stopped_ && !failed_) take();
+    while (arrived() && !stopped_ && failure_.ok()) take();
   }
   // Moves nothing ever after.
   void stop() noexcept { stopped_ = true; }
-  // The peer asked for what was not offered, sent what was not asked for, or there is no memory to answer.
-  bool failed() const noexcept { return failed_; }
+  // Why nothing moves ever after, with the peer's name: it asked for or brought to what was not offered, sent
+  // what was not asked for, or there is no memory to answer.
+  const Status& failure() const noexcept { return failure_; }
 
  private:
   // A call makes 256 to one peer at most. A step that cannot run yet makes its own again and again: those
@@ -57,26 +63,51 @@ class Ferry {
     Completion* done = nullptr;
   };
 
+  // In the order they were begun; the first is under way.
+  class Queue {
+   public:
+    bool empty() const noexcept { return count_ == 0; }
+    bool full() const noexcept { return count_ == kMost; }
+    Work& first() noexcept { return works_[first_ % kMost]; }
+    void add(const Work& work) noexcept { works_[(first_ + count_++) % kMost] = work; }
+    // The first is done.
+    void finish() noexcept {
+      first().done->state = Completion::State::kDone;
+      ++first_;
+      --count_;
+    }
+
+   private:
+    std::array<Work, kMost> works_{};
+    std::size_t first_ = 0, count_ = 0;
+  };
+
   bool arrived() const noexcept {
     return layout_.ferried(incoming_).load(std::memory_order_acquire) != taken_;
   }
   void take() noexcept;
   bool give() noexcept;
-  bool accept(const Head& head, const std::byte* payload) noexcept;
+  // What is wrong with the cell; null if nothing is.
+  const char* accept(const Head& head, const std::byte* payload) noexcept;
+  void ask() noexcept;
   void ship(Kind kind, Work& work) noexcept;
   void fill(std::byte* to, const std::byte* from, std::size_t bytes) noexcept;
   bool offered(std::uint64_t address, std::uint64_t bytes) const noexcept;
   bool fits() const noexcept { return filled_ - released_ < layout_.ferry_cells; }
   std::byte* cell(std::byte* region, std::uint64_t number) const noexcept;
 
+  Rank peer_;
   Layout layout_;
   StoreGauge stores_;
   std::byte *incoming_, *outgoing_;
   std::uint64_t filled_ = 0, released_ = 0;  // of the outgoing ring; `released_` as last read
   std::uint64_t taken_ = 0;                  // of the incoming ring
-  Work getting_, putting_, asked_;
-  Head asking_{Kind::kAsk, 0, 0};
-  bool backed_ = false, stopped_ = false, failed_ = false, turn_ = false;
+  Queue gets_, puts_;
+  Work asked_;                    // by the peer
+  bool asking_ = false;           // for the first of the gets, still to be said
+  std::optional<Status> backed_;  // of the outgoing ring
+  Status failure_;
+  bool stopped_ = false, turn_ = false;
   std::array<BytesView, kOffers> offers_{};
   std::size_t last_offer_ = 0;
 };

@@ -18,7 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kFetchDeadline{500}, kAskAgain{1000};
+// Who lives answers within a millisecond; who did not answer once is not to hold up every call.
+constexpr std::chrono::milliseconds kFirstPatience{500}, kPatience{10}, kAskAgain{1000};
 // Peers free what was allocated, and nobody tells: the address space is not to fill up.
 constexpr std::size_t kMostMappings = 1024;
 
@@ -70,28 +71,28 @@ bool PeerMemory::alive() const noexcept {
   return true;
 }
 
-const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation) {
+const PeerMemory::Mapping& PeerMemory::mapping_of(std::uint64_t allocation, bool anew) {
   const auto place =
       std::lower_bound(mappings_.begin(), mappings_.end(), allocation,
                        [](const Mapping& mapping, std::uint64_t id) { return mapping.allocation < id; });
   if (place != mappings_.end() && place->allocation == allocation) {
     place->used = ++clock_;
-    if (place->base == nullptr && Clock::now() >= place->again) fetch(*place);
+    if (anew && place->base == nullptr && Clock::now() >= place->again) fetch(*place, kPatience);
     return *place;
   }
   if (mappings_.size() >= kMostMappings) {
     forget_oldest();
-    return mapping_of(allocation);
+    return mapping_of(allocation, anew);
   }
   Mapping mapping{allocation, nullptr, 0, ++clock_, {}};
-  fetch(mapping);
+  fetch(mapping, kFirstPatience);
   return *mappings_.insert(place, mapping);
 }
 
-void PeerMemory::fetch(Mapping& mapping) const {
+void PeerMemory::fetch(Mapping& mapping, std::chrono::milliseconds patience) const {
   struct stat about {};
   const bool refused = fault_point(Point::kMemoryFetch);
-  auto fetched = control::fetch_fd(fds_, mapping.allocation, kFetchDeadline);
+  auto fetched = control::fetch_fd(fds_, mapping.allocation, patience);
   if (!refused && fetched.ok() && fstat(fetched.value().get(), &about) == 0 && about.st_size > 0) {
     const int fd = fetched.value().get();
     mapping.bytes = static_cast<std::size_t>(about.st_size);
@@ -112,10 +113,12 @@ void PeerMemory::forget_oldest() {
   mappings_.erase(oldest);
 }
 
-std::byte* PeerMemory::map(const Descriptor& remote) noexcept {
+std::byte* PeerMemory::map(const Descriptor& remote) noexcept { return reach(remote, true); }
+
+std::byte* PeerMemory::reach(const Descriptor& remote, bool anew) {
   if (same_process_) return reinterpret_cast<std::byte*>(remote.address);
   if (remote.allocation == 0) return nullptr;
-  const Mapping& mapping = mapping_of(remote.allocation);
+  const Mapping& mapping = mapping_of(remote.allocation, anew);
   if (mapping.base == nullptr || remote.offset > mapping.bytes ||
       remote.bytes > mapping.bytes - remote.offset) {
     return nullptr;
@@ -126,7 +129,7 @@ std::byte* PeerMemory::map(const Descriptor& remote) noexcept {
 bool PeerMemory::read(const Descriptor& remote, std::size_t offset, Bytes into) noexcept {
   if (!inside(remote, offset, into.size())) return false;
   if (into.empty()) return true;
-  if (const std::byte* const mapped = map(remote)) {
+  if (const std::byte* const mapped = reach(remote, false)) {
     std::memcpy(into.data(), mapped + offset, into.size());
     return true;
   }
@@ -137,7 +140,7 @@ bool PeerMemory::read(const Descriptor& remote, std::size_t offset, Bytes into) 
 bool PeerMemory::write(const Descriptor& remote, std::size_t offset, BytesView from) noexcept {
   if (!inside(remote, offset, from.size())) return false;
   if (from.empty()) return true;
-  if (std::byte* const mapped = map(remote)) {
+  if (std::byte* const mapped = reach(remote, false)) {
     std::memcpy(mapped + offset, from.data(), from.size());
     return true;
   }

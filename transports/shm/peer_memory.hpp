@@ -37,7 +37,8 @@ class PeerMemory {
   bool alive() const noexcept;
 
   // Null if it cannot be mapped now: the peer may be stopped, or out of descriptors. Blocks for half a second
-  // at most, when an allocation is seen first, and a while after it was refused.
+  // at most when an allocation is seen first; one that was refused is asked for again once a second, for 10
+  // ms.
   std::byte* map(const Descriptor& remote) noexcept;
   // False if the piece lies outside of the description or the system refused.
   bool read(const Descriptor& remote, std::size_t offset, Bytes into) noexcept;
@@ -52,8 +53,10 @@ class PeerMemory {
     std::chrono::steady_clock::time_point again{};
   };
   void forget_oldest();
-  const Mapping& mapping_of(std::uint64_t allocation);
-  void fetch(Mapping& mapping) const;
+  // Asks for what was refused if `anew`: when a message begins, not for each of its pieces.
+  const Mapping& mapping_of(std::uint64_t allocation, bool anew);
+  std::byte* reach(const Descriptor& remote, bool anew);
+  void fetch(Mapping& mapping, std::chrono::milliseconds patience) const;
 
   Beacon beacon_;
   control::FdAddress fds_;

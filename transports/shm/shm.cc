@@ -38,6 +38,12 @@ ProcessRegistry<Inbox>& inboxes() {
   return *registry;
 }
 
+bool copies_are_dear(Copier copier) {
+  if (copier != Copier::kFaster) return copier == Copier::kRanks;
+  static const bool dear = single_copy_is_dear();
+  return dear;
+}
+
 class ShmTransport final : public Transport {
  public:
   ShmTransport(const Address& address, std::shared_ptr<Local> local, const TransportOptions& options)
@@ -88,9 +94,8 @@ class ShmTransport final : public Transport {
     bool moved = false;
     for (Ferry* const ferry : local_->ferries) {
       moved = ferry->poll() || moved;
-      if (ferry->failed() && local_->failure.ok())
-        local_->failure = Status(
-            Code::kRemote, "a peer reached for memory that was not offered, or there is none for cells");
+      if (!ferry->failure().ok() && local_->failure.ok()) [[unlikely]]
+        local_->failure = ferry->failure();
     }
     return moved;
   }
@@ -141,6 +146,11 @@ SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
   return shape;
 }
 
+bool wants_ferry(const TransportOptions& options, bool dear, int cores) {
+  const Rank neighbours = options.neighbours > 0 ? options.neighbours : options.ranks;
+  return options.copier == Copier::kRanks || (dear && neighbours <= cores);
+}
+
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {
   if (!std::has_single_bit(shape.count) || shape.count < 2 || shape.count > (1u << 14) ||
       shape.bytes % 64 != 0 || shape.bytes == 0 || shape.bytes > 64 * 1024) {
@@ -152,8 +162,8 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   address.layout = {shape, options.lanes, shm::kFerryCells};
   address.rank = options.rank;
   address.ranks = options.ranks;
-  static const bool dear = shm::single_copy_is_dear();
-  address.ferries = dear && options.ranks <= usable_cores();  // both ends must run at once
+  const bool dear = shm::copies_are_dear(options.copier);
+  address.ferries = wants_ferry(options, dear, usable_cores());
   HANSA_ASSIGN_OR_RETURN(auto inbox, shm::Inbox::create(address.layout, options.ranks));
   HANSA_ASSIGN_OR_RETURN(auto provider, control::FdProvider::create());
   HANSA_RETURN_IF_ERROR(provider->offer(shm::kInboxKey, inbox->fd()));

@@ -25,6 +25,10 @@ constexpr std::size_t shm_inbox(Rank ranks) {
 // moves bytes twice as fast.
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes);
 
+// Whether this end would copy together with its peers (shm/ferry.hpp), where the kernel's copies are `dear`:
+// both ends must run at once. It takes both.
+bool wants_ferry(const TransportOptions& options, bool dear, int cores);
+
 Status probe_shm();
 // kInvalidArgument unless shape.count is a power of two of at most 2^14 and shape.bytes at most 64 KiB.
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape);
