@@ -136,11 +136,12 @@ class Transport {
   virtual Status status() const { return {}; }
 };
 
-// Who copies what lies in the private memories of two processes of a host.
+// How large messages get from one process's private memory into another's on the same host.
 enum class Copier : std::uint8_t {
-  kFaster,  // whichever was measured to be
-  kKernel,  // a single copy
-  kRanks    // both ranks, where both wait in the same call: two copies at the same time
+  kFaster,  // what was measured to be
+  kKernel,  // it makes a single copy
+  kRanks,   // both ranks copy at the same time, where both wait in the same call
+  kSlots    // through slots, by chunks that a channel holds
 };
 
 // One communicator's wish for a transport.

@@ -60,8 +60,10 @@ bool parse_checksum(std::string_view text, Config& into, std::string&) {
 }
 
 bool parse_copier(std::string_view text, Config& into, std::string&) {
-  constexpr std::pair<std::string_view, Copier> kWords[] = {
-      {"auto", Copier::kFaster}, {"kernel", Copier::kKernel}, {"ranks", Copier::kRanks}};
+  constexpr std::pair<std::string_view, Copier> kWords[] = {{"auto", Copier::kFaster},
+                                                            {"kernel", Copier::kKernel},
+                                                            {"ranks", Copier::kRanks},
+                                                            {"slots", Copier::kSlots}};
   for (const auto& [word, copier] : kWords)
     if (word == text) {
       into.copier = copier;
@@ -215,9 +217,12 @@ constexpr Setting kSettings[] = {
      "memory "
      "directly, which is slower.",
      parse_checksum},
-    {"HANSA_SHM_COPY", "auto", "auto, kernel or ranks",
-     "Who copies large messages between the private memories of two processes of a host: the kernel, or both "
-     "ranks together where they wait in the same call; auto is whichever was measured to be faster.",
+    {"HANSA_SHM_COPY", "auto", "auto, kernel, ranks or slots",
+     "How large messages get from one process's private memory into another's on the same host: by the "
+     "kernel, in one copy; "
+     "by both ranks at the same time, where they wait in the same call; or cut, through the slots that carry "
+     "short ones. auto "
+     "is the kernel where its copies were measured to be cheap, else the other two, as suits the message.",
      parse_copier},
     {"HANSA_FAULT", "", "POINT=FAULT or POINT:NTH=FAULT, with names of src/base/fault_point.hpp",
      "What goes wrong with this process at a named place, once.", parse_fault_point, Trait::kTesting},

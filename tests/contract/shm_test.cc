@@ -46,7 +46,8 @@ TEST(ShmCopier, IsWhoeverWasAskedFor) {
     });
   };
   expect(open_copied_by<Copier::kKernel>, false);
-  expect(open_copied_by<Copier::kRanks>, true);
+  expect(open_copied_by<Copier::kRanks>, false);
+  expect(open_copied_by<Copier::kSlots>, true);
 }
 
 }  // namespace

@@ -207,7 +207,9 @@ TEST(Shm, RanksCopyWhereThatIsFasterOrAskedFor) {
   options.neighbours = 4;  // the others are elsewhere
   EXPECT_TRUE(wants_ferry(options, true, 4));
   options.copier = Copier::kRanks;
-  EXPECT_TRUE(wants_ferry(options, true, 1));
+  EXPECT_TRUE(wants_ferry(options, false, 1));
+  options.copier = Copier::kSlots;
+  EXPECT_FALSE(wants_ferry(options, true, 4));
 }
 
 TEST(Shm, RefusesShapesThatTheFlagCannotTell) {

@@ -39,7 +39,7 @@ ProcessRegistry<Inbox>& inboxes() {
 }
 
 bool copies_are_dear(Copier copier) {
-  if (copier != Copier::kFaster) return copier == Copier::kRanks;
+  if (copier != Copier::kFaster) return copier == Copier::kSlots;
   static const bool dear = single_copy_is_dear();
   return dear;
 }
@@ -148,7 +148,8 @@ SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
 
 bool wants_ferry(const TransportOptions& options, bool dear, int cores) {
   const Rank neighbours = options.neighbours > 0 ? options.neighbours : options.ranks;
-  return options.copier == Copier::kRanks || (dear && neighbours <= cores);
+  return options.copier == Copier::kRanks ||
+         (options.copier == Copier::kFaster && dear && neighbours <= cores);
 }
 
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {
