@@ -17,9 +17,9 @@
 // slowest step is less than `window` chunks behind (scratch exists `window` times).
 //
 // DIRECT PLANS. Where every rank can reach every other's memory, a plan whose every message has one end that
-// does nothing but offer or accept memory needs no slots for bytes, so a call is one chunk. A message of at
-// least kDirectBytes then moves in one copy, by one of two mechanisms that both ends know from the schedules
-// alone; a smaller one is staged as ever.
+// does nothing but offer or accept memory needs no slots for bytes, so a call is one chunk, unless it is to
+// be cut (below). A message of at least kDirectBytes then moves in one copy, by one of two mechanisms that
+// both ends know from the schedules alone; a smaller one is staged as ever.
 //   kPull  the sender offers: it sends a Descriptor of its source; the receiver's combine reads there, and
 //   its
 //          note on the return lane ends the sender's step. A step that offers has no dependents, so nobody
@@ -27,9 +27,10 @@
 //   kPush  the receiver accepts: as soon as its step's dependencies are met it sends a Descriptor of its
 //   destination
 //          over the return lane; the sender's combine writes there and sends an empty message.
-// Where copies between two memories are dear (Capabilities::copies_dear), the sender of a short message may
-// stage it after all, if half a channel holds it: the length of its first slot tells the receiver.
-// The return lane of lane L is lane L + kReturnLanes.
+// Where copies between two memories are dear (Capabilities::copies_dear), the sender of a message may stage
+// it after all, if half a channel holds it: the length of its first slot tells the receiver. So that it does,
+// a call whose messages are one block each may be cut into chunks, each with offers and notes of its own. The
+// return lane of lane L is lane L + kReturnLanes.
 #pragma once
 
 #include <cstddef>

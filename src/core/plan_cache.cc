@@ -34,6 +34,8 @@ constexpr Rank kMostDirectRanks = 64;
 // processors say of their caches is of no use in virtual machines. Measured: 30 % faster from 64 MiB on with
 // an L3 of 32 MiB, a few per cent slower up to 128 MiB with a larger one, twice as fast beyond.
 constexpr std::size_t kStreamedFootprint = std::size_t{48} << 20;
+// Each chunk of a direct plan costs some messages, which shorter ones would not be worth.
+constexpr std::size_t kLeastCut = std::size_t{256} * 1024;
 
 constexpr std::uint32_t kMessageStamp = 0x5e4dec5eu;  // sends and receives agree on their bytes only
 
@@ -172,7 +174,7 @@ Status PlanCache::bind(Operation& operation, KnownCall& known) {
   call.map = map_of(request, plan.schedule.blocks);
   call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
   call.streams_from = streams_from_;
-  call.cut = reach_.copies_dear;
+  call.cut = reach_.copies_dear && reach_.message_bytes >= kLeastCut;
   execution->bind(call, known.bound);
   known.signature = signature_of(request, ranks_);
   known.execution = execution;

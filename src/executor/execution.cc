@@ -234,7 +234,8 @@ bool Execution::try_step(std::uint32_t index) {
   if (bytes > 0 && !accepts(index, bytes)) transfer(index, chunk);
   if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
   hand_over(index, bytes);
-  if (plan_.direct && direct_.unread(index) > 0)
+  // Nobody waits for notes of having read but the end of the call.
+  if (plan_.direct && direct_.unread(index) > 0 && chunk + 1 == chunks_[index])
     direct_.set_announced(index);
   else
     finish_chunk(index);

@@ -32,12 +32,14 @@ bool StraightLine::runnable(const Step& step) const noexcept {
 }
 
 bool StraightLine::streams(const Step& step) noexcept {
-  return step.sent != step.end && step.bytes >= step.sent->endpoint->capabilities().streams_from;
+  for (const Message* message = step.sent; message != step.end; ++message)
+    if (step.bytes >= message->endpoint->capabilities().streams_from) return true;
+  return false;
 }
 
 void StraightLine::combine_streamed(const Part& part) noexcept {
   CombineCall call = part.call;
-  call.streams = part.cell;
+  if (part.streamed != part.combine) call.streams = part.cell;
   part.streamed(call);
 }
 

@@ -20,6 +20,8 @@ namespace hansa {
 // Binding again reuses the memory; start() and advance() allocate nothing. Not copyable once bound.
 class StraightLine {
  public:
+  // What lies together in fewer bytes is never written past the caches.
+  static constexpr std::uint32_t kMayStream = 2048;
   // A message of another call than this rank's.
   struct Mismatch {
     std::uint32_t channel = kNoChannel;
@@ -100,8 +102,6 @@ class StraightLine {
   bool run_as(const Step& step) noexcept;
   bool run(const Step& step) noexcept;
   static void place_rest(const Step& step) noexcept;
-  // Small messages are never streamed.
-  static constexpr std::uint32_t kMayStream = 2048;
   static bool streams(const Step& step) noexcept;
   static void combine_streamed(const Part& part) noexcept;
 

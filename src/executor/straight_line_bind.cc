@@ -147,7 +147,8 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
     part.combine = bindings.choose(part.call);
     CombineCall streamed = part.call;
     streamed.streams = part.cell;
-    part.streamed = bindings.choose(streamed);
+    part.streamed =
+        part.call.elements * size_of(call.type) >= kMayStream ? bindings.choose(streamed) : part.combine;
   }
   place_locals(nullptr, nullptr, nullptr);
 }

@@ -145,23 +145,23 @@ void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t byt
   for (std::uint32_t k = 0; k <= step.destinations; ++k) walk_[k].skip(bytes);
 }
 
-// Of those that are written here, the first that had better be written past the caches; -1 if none.
+// Of the destinations that are written here, the first that had better be written past the caches; -1 if
+// none.
 int Execution::streamed_destination(std::uint32_t index, std::size_t bytes) const {
   const Step& step = plan_.schedule.steps[index];
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
-  const auto copied = [](const OperandCursor& cursor) { return cursor.is_copied(); };
-  if (plan_.direct && total_[index] * element_bytes_ * count >= call_.streams_from &&
-      std::none_of(walk_.begin(), walk_.begin() + count, copied))
-    return 0;
+  const std::size_t run = bytes / plan_.schedule.operands[measure_of_[index]].blocks.size();
   int written = 0;
-  for (std::uint32_t k = step.sources; k < count; ++k) {
-    if (walk_[k].is_idle() || walk_[k].is_copied()) continue;
-    if (walk_[k].is_message() &&
+  bool mapped = plan_.direct;  // all of it is memory, and all of that mapped
+  for (std::uint32_t k = 0; k < count; ++k) {
+    mapped = mapped && !walk_[k].is_message() && !walk_[k].is_copied();
+    if (k < step.sources || walk_[k].is_idle() || walk_[k].is_copied()) continue;
+    if (walk_[k].is_message() && run >= StraightLine::kMayStream &&
         bytes >= endpoint_of_[plan_.channel_of[step.operands + k]]->capabilities().streams_from)
       return written;
     ++written;
   }
-  return -1;
+  return mapped && total_[index] * element_bytes_ * count >= call_.streams_from ? 0 : -1;
 }
 
 void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {

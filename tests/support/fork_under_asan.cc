@@ -6,10 +6,10 @@
 
 // The runtime's own, which its search for leaks uses for the same purpose; in this order.
 namespace __lsan {
-void LockThreadRegistry();
-void UnlockThreadRegistry();
-void LockAllocator();
-void UnlockAllocator();
+[[gnu::weak]] void LockThreadRegistry();
+[[gnu::weak]] void UnlockThreadRegistry();
+[[gnu::weak]] void LockAllocator();
+[[gnu::weak]] void UnlockAllocator();
 }  // namespace __lsan
 
 namespace hansa::test {
@@ -26,6 +26,7 @@ void release_sanitizer() {
 
 // Before all others that are registered, so that what those do before a fork may still allocate.
 __attribute__((constructor(101))) void hold_sanitizer_over_forks() {
+  if (__lsan::LockThreadRegistry == nullptr || __lsan::LockAllocator == nullptr) return;  // another runtime
   pthread_atfork(hold_sanitizer, release_sanitizer, release_sanitizer);
 }
 

@@ -14,6 +14,13 @@ namespace {
 constexpr std::uint32_t kStreamable = 2048;
 constexpr int kLooks = 16;
 
+// Of one kibibyte: less than it takes to get it back from a core that shares no cache, more than from one
+// that does (docs/performance.md). A step may fill the cells of several peers before it hands any of them
+// over.
+std::chrono::nanoseconds slow_kib(std::size_t peers) {
+  return std::chrono::nanoseconds(130) * std::clamp<std::size_t>(peers, 1, 3);
+}
+
 }  // namespace
 
 ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
@@ -24,7 +31,8 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
       outgoing_(std::move(outgoing)),
       visitor_(GateWords(outgoing_.get())),
       doorkeeper_(GateWords(incoming)),
-      peer_memory_(std::move(peer_memory)) {
+      peer_memory_(std::move(peer_memory)),
+      stores_(slow_kib(local_->peers)) {
   const Layout& layout = local_->inbox->layout();
   for (std::uint16_t lane = 0; lane < layout.lanes; ++lane) {
     lanes_.push_back({Sender(Cells(outgoing_.get(), layout, lane)), Receiver(Cells(incoming, layout, lane))});

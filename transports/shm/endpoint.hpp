@@ -23,6 +23,7 @@ struct Local {
   OwnMemory memory;
   std::uint64_t beacon = 0;
   bool copies_dear = false;
+  std::size_t peers = 1;
   std::vector<Ferry*> ferries{};  // of the endpoints that have one
   Status failure{};
 };

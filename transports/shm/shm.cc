@@ -171,10 +171,12 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   address.fds = provider->address();
   HANSA_ASSIGN_OR_RETURN(address.inbox_file, control::file_of_this_process(inbox->fd()));
   auto& fds = *provider;
-  auto local = std::make_shared<shm::Local>(shm::Local{.provider = std::move(provider),
-                                                       .inbox = std::move(inbox),
-                                                       .memory = {options.memory, fds},
-                                                       .copies_dear = dear});
+  auto local = std::make_shared<shm::Local>(
+      shm::Local{.provider = std::move(provider),
+                 .inbox = std::move(inbox),
+                 .memory = {options.memory, fds},
+                 .copies_dear = dear,
+                 .peers = static_cast<std::size_t>(std::max(options.ranks - 1, 1))});
   return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }
 

@@ -21,7 +21,10 @@ class StoreGauge {
   bool wants_time() const noexcept { return streamed_ == 0 && untimed_ >= kTimedEvery; }
   // After every fill, with its time if that is known, else 0.
   void filled(std::size_t bytes, std::chrono::nanoseconds took) noexcept {
-    if (streamed_ > 0) --streamed_;
+    if (streamed_ > 0) {
+      --streamed_;
+      return;
+    }
     ++untimed_;
     if (took == took.zero()) return;
     untimed_ = 0;

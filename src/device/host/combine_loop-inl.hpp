@@ -76,15 +76,15 @@ class Loop {
 
  private:
   using Value = typename Kind::Value;
-  static constexpr std::size_t kStep = Kind::kUnroll * Kind::kUnit;
+  static constexpr std::size_t kStep = Kind::kUnroll * Kind::kUnit, kLine = 64;
 
-  HWY_INLINE std::uintptr_t address(std::size_t destination) const {
-    return reinterpret_cast<std::uintptr_t>(destinations_[destination]);
+  HWY_INLINE std::uintptr_t address(std::size_t destination, std::size_t at = 0) const {
+    return reinterpret_cast<std::uintptr_t>(destinations_[destination] + at);
   }
 
-  // From where the lead has a vector's alignment. What lies before, and what is left over, are parts of whole
-  // units that overlap the loop's. They are computed before anything is written, because a destination may be
-  // a source.
+  // From where the lead is aligned: to a vector, or to a line where it is written past the caches, so that no
+  // line is written in both ways. What lies before, and what is left over, are parts of whole units that
+  // overlap the loop's. They are computed before anything is written, because a destination may be a source.
   template <bool kStream>
   HWY_INLINE void aligned(std::size_t bytes) const {
     const std::size_t skipped = (Kind::kUnit - address(lead_) % Kind::kUnit) % Kind::kUnit;
@@ -96,18 +96,18 @@ class Loop {
 
   template <bool kStream>
   HWY_INLINE void ragged(std::size_t at, std::size_t end) const {
-    const std::size_t left_over = (end - at) % Kind::kUnit;
+    const std::size_t left_over = (end - at) % Kind::kUnit, whole = end - left_over;
     alignas(64) std::byte last[Kind::kUnit] = {};
     if (left_over > 0) keep(end - Kind::kUnit, last);
-    for (; at + kStep <= end; at += kStep) step<kStream, Kind::kUnroll>(at);
-    if constexpr (Kind::kUnroll > 1) {
-      for (; at + Kind::kUnit <= end; at += Kind::kUnit) step<kStream, 1>(at);
+    if constexpr (kStream) {
+      for (; at < whole && address(lead_, at) % kLine > 0; at += Kind::kUnit) step<false, 1>(at);
+      const std::size_t lines = whole - (whole - at) % kLine;
+      for (; at + kStep <= lines; at += kStep) step<true, Kind::kUnroll>(at);
+      for (; at < lines; at += Kind::kUnit) step<true, 1>(at);
     }
-    // Lines that were written past the caches are not touched again.
-    if (kStream && left_over > 0)
-      write(end - left_over, last + Kind::kUnit - left_over, left_over);
-    else if (left_over > 0)
-      write(end - Kind::kUnit, last, Kind::kUnit);
+    for (; at + kStep <= whole; at += kStep) step<false, Kind::kUnroll>(at);
+    for (; at < whole; at += Kind::kUnit) step<false, 1>(at);
+    if (left_over > 0) write(whole, last + Kind::kUnit - left_over, left_over);
   }
 
   template <bool kStream, std::size_t kUnits>
