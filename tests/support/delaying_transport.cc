@@ -137,8 +137,8 @@ class DelayedPeer {
 
 class DelayingEndpoint final : public Endpoint {
  public:
-  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, bool copies_dear)
-      : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()) {
+  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, bool copies_dear, bool maps)
+      : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()), maps_(maps) {
     capabilities_.streams_from = 0;
     capabilities_.copies_dear = copies_dear;
   }
@@ -157,7 +157,9 @@ class DelayingEndpoint final : public Endpoint {
   }
   void release(std::uint16_t lane) noexcept override { peer_->lanes[lane].release(); }
   Descriptor describe(BytesView memory) noexcept override { return peer_->inner->describe(memory); }
-  std::byte* map(const Descriptor& remote) noexcept override { return peer_->inner->map(remote); }
+  std::byte* map(const Descriptor& remote) noexcept override {
+    return maps_ ? peer_->inner->map(remote) : nullptr;
+  }
   void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept override {
     done.state = Completion::State::kPending;
     peer_->accesses.push_back({false, remote, offset, into, {}, &done});
@@ -175,12 +177,17 @@ class DelayingEndpoint final : public Endpoint {
  private:
   std::shared_ptr<DelayedPeer> peer_;
   Capabilities capabilities_;
+  const bool maps_;
 };
 
 class DelayingTransport final : public Transport {
  public:
-  DelayingTransport(std::unique_ptr<Transport> inner, std::uint16_t lanes, std::uint64_t seed)
-      : inner_(std::move(inner)), capabilities_(inner_->capabilities()), lanes_(lanes), seed_(seed) {
+  DelayingTransport(std::unique_ptr<Transport> inner, std::uint16_t lanes, std::uint64_t seed, bool maps)
+      : inner_(std::move(inner)),
+        capabilities_(inner_->capabilities()),
+        lanes_(lanes),
+        seed_(seed),
+        maps_(maps) {
     capabilities_.lingers = true;
   }
   std::string_view name() const noexcept override { return inner_->name(); }
@@ -191,7 +198,8 @@ class DelayingTransport final : public Transport {
     const std::uint64_t seed = (seed_ + static_cast<std::uint64_t>(peer) + 1) * 0xd1342543de82ef95u;
     auto delayed = std::make_shared<DelayedPeer>(std::move(endpoint), lanes_, seed);
     peers_.push_back(delayed);
-    return std::unique_ptr<Endpoint>(std::make_unique<DelayingEndpoint>(std::move(delayed), seed_ % 2 == 1));
+    return std::unique_ptr<Endpoint>(
+        std::make_unique<DelayingEndpoint>(std::move(delayed), seed_ % 2 == 1, maps_));
   }
   bool poll() noexcept override {
     bool moved = inner_->poll();
@@ -214,14 +222,15 @@ class DelayingTransport final : public Transport {
   Capabilities capabilities_;
   std::uint16_t lanes_;
   std::uint64_t seed_;
+  bool maps_;
   std::vector<std::weak_ptr<DelayedPeer>> peers_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> delaying_transport(std::unique_ptr<Transport> inner, std::uint16_t lanes,
-                                              std::uint64_t seed) {
-  return std::make_unique<DelayingTransport>(std::move(inner), lanes, seed);
+                                              std::uint64_t seed, bool maps) {
+  return std::make_unique<DelayingTransport>(std::move(inner), lanes, seed, maps);
 }
 
 }  // namespace hansa::test
