@@ -165,7 +165,8 @@ function(hansa_add_test name)
   endif()
   add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/support/run_with_stacks ${options}
            ${T_TIMEOUT} ${T_COMMAND})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${last_resort} LABELS "${T_LABELS}"
+  # What may take long begins first, so that no core is idle at the end.
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${last_resort} COST ${T_TIMEOUT} LABELS "${T_LABELS}"
                        SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
   if(HANSA_SANITIZE)
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "${HANSA_SANITIZER_OPTIONS}")
