@@ -269,7 +269,8 @@ void Hub::on_root_closed(bool opened, int error) {
   if (hung_up(error)) {
     return fail(Status(Code::kRemote,
                        fmt::format("the process at {} does not serve this unique id: its ranks have joined "
-                                   "already, or joining has failed",
+                                   "already, joining has failed, or the process that made the unique id has "
+                                   "ended and this one has its port",
                                    where)));
   }
   fail(Status(
