@@ -39,7 +39,7 @@ bool StraightLine::streams(const Step& step) noexcept {
 
 void StraightLine::combine_streamed(const Part& part) noexcept {
   CombineCall call = part.call;
-  if (part.streamed != part.combine) call.streams = part.cell;
+  call.streams = part.cell;
   part.streamed(call);
 }
 

@@ -72,7 +72,7 @@ class StraightLine {
     CombineFunction combine;
     CombineCall call;
     CombineFunction streamed;  // with call.streams as `cell`; set in steps that may stream
-    int cell;                  // the first destination that is a peer's
+    int cell;                  // the first destination that is a peer's, if the part is long; else -1
   };
   // Most steps have one part and one small message, which need no loops.
   enum class Shape : std::uint8_t { kAny, kSend, kReceive, kLarge };  // kLarge: may stream

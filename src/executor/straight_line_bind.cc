@@ -145,10 +145,10 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   set_pointers(plan);
   for (Part& part : parts_) {
     part.combine = bindings.choose(part.call);
+    if (part.call.elements * size_of(call.type) < kMayStream) part.cell = -1;
     CombineCall streamed = part.call;
     streamed.streams = part.cell;
-    part.streamed =
-        part.call.elements * size_of(call.type) >= kMayStream ? bindings.choose(streamed) : part.combine;
+    part.streamed = bindings.choose(streamed);
   }
   place_locals(nullptr, nullptr, nullptr);
 }
