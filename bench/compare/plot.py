@@ -3,6 +3,7 @@
     plot.py FILE.svg    with {"judged": {"RANKS OPERATION": {NAME: [[bytes, speed]...]}}} on standard input
 """
 import json
+import pathlib
 import sys
 
 import matplotlib
@@ -45,6 +46,8 @@ def main():
     figure.legend(handles, labels, loc="lower center", ncols=2)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(sys.argv[1], metadata={"Date": None, "Creator": None})
+    drawing = pathlib.Path(sys.argv[1])
+    drawing.write_text("".join(line.rstrip() + "\n" for line in drawing.read_text().splitlines()))
 
 
 main()
