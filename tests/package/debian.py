@@ -19,7 +19,7 @@ PLACES = {
     "libhansa-nccl2": r"usr/lib/([\w-]+/)?hansa/lib/libnccl\.so\.2(\.\d+\.\d+)?",
     "libhansa-nccl-dev": r"usr/lib/([\w-]+/)?(hansa/(include/.+\.h|lib/libnccl\.so|lib/pkgconfig/nccl\.pc)|"
                          r"cmake/hansa/hansa[\w-]+\.cmake|pkgconfig/hansa\.pc)",
-    "hansa-tools": r"usr/(bin/hansa|lib/([\w-]+/)?hansa/bin/\w+|share/man/man1/\w+\.1\.gz|share/doc/hansa/.+\.md)",
+    "hansa-tools": r"usr/(bin/hansa|lib/([\w-]+/)?hansa/bin/\w+|share/man/man1/\w+\.1\.gz|share/doc/hansa/.+\.(md|svg))",
 }
 # What a run of dpkg, apt and the loader keeps for itself.
 BOOKKEEPING = ("etc/ld.so.cache",)
