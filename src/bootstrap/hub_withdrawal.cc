@@ -39,10 +39,15 @@ void Hub::withdraw(const Below& below, std::uint32_t waited_ms) {
                                       setup_.invitation.root.text(), waited_ms / 1000.0)));
 }
 
+// One that has withdrawn may have come again meanwhile.
 void Hub::take_dismissal(const Dismissal& dismissal) {
-  const auto entered = std::find_if(entries_.begin(), entries_.end(), [&](const Entered& one) {
-    return one.withdrawn && one.entry.process.rank == dismissal.rank;
-  });
+  const auto find = [&](bool withdrawn) {
+    return std::find_if(entries_.begin(), entries_.end(), [&](const Entered& one) {
+      return one.withdrawn == withdrawn && one.entry.process.rank == dismissal.rank;
+    });
+  };
+  auto entered = find(true);
+  if (entered == entries_.end()) entered = find(false);
   if (entered != entries_.end()) dismiss(entered, dismissal.why);
 }
 

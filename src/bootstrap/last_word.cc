@@ -9,6 +9,7 @@
 #include "bootstrap/frame.hpp"
 #include "bootstrap/handshake.hpp"
 #include "bootstrap/messages.hpp"
+#include "bootstrap/withdrawal.hpp"
 
 namespace hansa::bootstrap {
 namespace {
@@ -65,7 +66,7 @@ class Conversation {
 
 }  // namespace
 
-void tell_root(const Invitation& invitation, const Status& news) {
+void tell_root(const Invitation& invitation, Rank rank, const Status& news) {
   auto fd = connect_tcp(invitation.root);
   if (!fd.ok()) return;
   Conversation root(std::move(fd).value());
@@ -78,8 +79,8 @@ void tell_root(const Invitation& invitation, const Status& news) {
                       check_challenge(challenge, key, &transcript) && root.say(make_answer(key, transcript));
   if (proven) {
     FrameSealer sealer(frame_key(key, transcript, Side::kDialer));
-    const auto failure = Failure{news}.encode();
-    if (root.say(sealer.seal(static_cast<std::uint8_t>(Message::kFail), failure))) root.finish();
+    const auto word = Dismissal{rank, news}.encode();
+    if (root.say(sealer.seal(static_cast<std::uint8_t>(Message::kCannotCome), word))) root.finish();
   }
   forget(&key);
 }

@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 6;
+inline constexpr std::uint16_t kProtocol = 7;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host
@@ -43,7 +43,8 @@ enum class Message : std::uint8_t {
   kVerdict,       // the first leader to everybody: Verdict
   kDead,          // through the whole tree, failed before or not: Obituary
   kWithdraw,      // leader to root, in a reunion: Withdrawal, of a rank whose time is over
-  kDismiss,       // the answer: Dismissal
+  kDismiss,       // root to leader, in a reunion: Dismissal, the answer to that or why a rank need not wait
+  kCannotCome,    // rank to root: Dismissal
 };
 
 // A process as people and peers know it.

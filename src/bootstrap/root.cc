@@ -38,12 +38,16 @@ void Root::serve(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Inv
     // Its word of that is still on the way here.
     (*known)->fail(gave_up(self));
   }
-  std::shared_ptr<Root> root(new Root(loop, std::move(gate), self));
+  std::shared_ptr<Root> root(new Root(loop, std::move(gate), key, self));
   root->again_ = again;
-  root->door_ = door;
-  root->gate_->open_door(root->door_, key, root);
-  loop.local<RootsOfProcess>().roots.insert(root);
-  if (again) root->await_hosts();
+  root->open();
+}
+
+void Root::open() {
+  door_ = door_of(key_, "root", "");
+  gate_->open_door(door_, key_, shared_from_this());
+  loop_.local<RootsOfProcess>().roots.insert(shared_from_this());
+  if (again_) await_hosts();
 }
 
 void Root::await_hosts() {
@@ -90,7 +94,13 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
   Lateness lateness;
   Withdrawal withdrawal;
   Failure failure;
-  if (!over_.ok() && type != Message::kDone) return tell(*host, over_);
+  Dismissal last_word;
+  if (!over_.ok() && type != Message::kDone) {
+    const auto next = next_.lock();
+    if (next && type == Message::kEnter && Entry::parse(payload, &entry))
+      next->told_.insert(entry.process.rank);
+    return tell(*host, over_);
+  }
   if (type == Message::kRegister && !host->registered && Registration::parse(payload, &registration)) {
     enroll(*host, registration);
   } else if (type == Message::kEnter && host->registered && Entry::parse(payload, &entry)) {
@@ -101,6 +111,9 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
     withdraw(*host, withdrawal);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     fail(failure.status);
+  } else if (type == Message::kCannotCome && Dismissal::parse(payload, &last_word)) {
+    fail(last_word.why);
+    if (const auto next = next_.lock()) next->told_.insert(last_word.rank);
   } else if (type == Message::kDone && assigned_) {
     finish(*host);
   } else {
@@ -117,6 +130,8 @@ void Root::enroll(Host& host, const Registration& registration) {
 
 void Root::enter(Host& host, const Entry& entry) {
   const Process& who = entry.process;
+  if (!before_.ok() && told_.insert(who.rank).second)
+    return host.link->send(Message::kDismiss, Dismissal{who.rank, before_}.encode());
   if (ranks_ == 0 && entry.protocol == kProtocol) {
     ranks_ = entry.ranks;
     first_ = who;
@@ -285,6 +300,17 @@ void Root::fail(const Status& why) {
     if (!host.done) tell(host, why);
   }
   retire();
+  if (again_) hand_over();
+}
+
+void Root::hand_over() {
+  std::shared_ptr<Root> next(new Root(loop_, gate_, key_, self_));
+  next->again_ = true;
+  next->before_ = over_;
+  for (const auto* came : {&joined_, &withdrawn_})
+    for (const auto& [rank, process] : *came) next->told_.insert(rank);
+  next->open();
+  next_ = next;
 }
 
 void Root::tell(Host& host, const Status& why) { host.link->send(Message::kFail, Failure{why}.encode()); }

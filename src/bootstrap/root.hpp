@@ -4,10 +4,13 @@
 // failure. Control thread only.
 //
 // The root of a reunion may be served again: each rank's time is its own there, so one whose time is over
-// goes and the others go on; it may come again as long as not all are there at once.
+// goes and the others go on; it may come again as long as not all are there at once. Once it has failed
+// another takes its place, which tells those that have not heard of it yet, each once: who comes again after
+// that, comes to the next try.
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "bootstrap/gate.hpp"
@@ -39,8 +42,9 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
     std::vector<Process> ranks;
     bool registered = false, done = false;
   };
-  Root(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Process& self)
-      : loop_(loop), gate_(std::move(gate)), self_(self) {}
+  Root(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Key& key, const Process& self)
+      : loop_(loop), gate_(std::move(gate)), key_(key), self_(self) {}
+  void open();
 
   Host* host_of(const Link& link);
   void enroll(Host& host, const Registration& registration);
@@ -53,10 +57,12 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   void await_hosts();
   void fail(const Status& why);
   void retire();
+  void hand_over();
   void tell(Host& host, const Status& why);
 
   control::EventLoop& loop_;
   std::shared_ptr<Gate> gate_;
+  const Key key_;
   Process self_;
   Door door_{};
   std::vector<Host> hosts_;
@@ -68,7 +74,10 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   Status late_;  // what those whose time is over are told, while it stays true
   std::uint32_t late_ms_ = 0;
   control::EventLoop::Token desertion_ = 0;
-  Status over_;  // failed, or complete: what late comers are told
+  Status over_;          // failed, or complete: what late comers are told
+  Status before_;        // how the root before this one failed
+  std::set<Rank> told_;  // of that
+  std::weak_ptr<Root> next_;
 };
 
 }  // namespace hansa::bootstrap

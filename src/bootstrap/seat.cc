@@ -90,9 +90,9 @@ void Seat::found_hub() {
   connect();
 }
 
-bool Seat::entered() {
+bool Seat::unheard_of() {
   std::lock_guard lock(mutex_);
-  return entered_;
+  return !entered_ && !went_alone_;
 }
 
 void Seat::on_open(Link& link) {
@@ -270,6 +270,9 @@ Status Seat::wait_for_all(std::uint64_t sequence, Ready ready) {
     // In a reunion others may have come but now: they go on.
     const bool alone = sequence == 0 && setup_.root_may_be_late;
     give_up(Status(Code::kRemote, text), alone ? Status() : Status(Code::kRemote, text));
+    std::lock_guard lock(mutex_);
+    went_alone_ = alone;
+    return failed_;
   }
   std::lock_guard lock(mutex_);
   return failed_;

@@ -36,8 +36,10 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   NetworkAddress gate_of(Rank rank);
   // Serves a further communicator at this process's gate, which gate_of() tells the others.
   void host_reunion(const Invitation& invitation);
-  // Whether its host's hub ever knew of this rank.
-  bool entered();
+  // Whether nobody would tell the others that this rank does not come: its host's hub never knew of it. Not
+  // so where its time alone was over in a reunion, since others may have come but now. After
+  // wait_until_joined().
+  bool unheard_of();
 
   void on_open(Link& link) override;
   void on_message(Link& link, Message type, BytesView payload) override;
@@ -102,7 +104,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   std::uint64_t next_ = 1;       // sequence of the next exchange
   Table table_;
   bool hub_is_here_ = false;  // in this process
-  bool entered_ = false;
+  bool entered_ = false, went_alone_ = false;
   bool done_ = false;  // left, and the hub has told the others
 };
 

@@ -139,9 +139,9 @@ Result<std::shared_ptr<Gate>> gate_for(EventLoop& loop, const SessionOptions& op
   return gate;
 }
 
-// `entered`: the others know of this rank, and hear of it through its host's hub.
+// `unheard_of`: see Seat.
 Result<std::unique_ptr<Session>> take_seat(const bootstrap::Invitation& invitation, Rank rank, Rank ranks,
-                                           const SessionOptions& options, bool* entered) try {
+                                           const SessionOptions& options, bool* unheard_of) try {
   HANSA_ASSIGN_OR_RETURN(EventLoop * loop, EventLoop::of_this_process());
   Hub::Setup setup;
   setup.invitation = invitation;
@@ -154,7 +154,7 @@ Result<std::unique_ptr<Session>> take_seat(const bootstrap::Invitation& invitati
   const Key key = setup.key;
   auto seat = Seat::take(*loop, std::move(setup), options);
   const Status joined = seat->wait_until_joined();
-  *entered = seat->entered();
+  *unheard_of = seat->unheard_of();
   if (joined.ok())
     return std::unique_ptr<Session>(new SeatedSession(*loop, std::move(seat), key, rank, options));
   seat->leave();
@@ -252,13 +252,13 @@ Result<std::unique_ptr<Session>> join(const UniqueId& id, Rank rank, Rank ranks,
     if (!found.ok()) return could_not(found.status());
     invitation = std::move(found).value();
   }
-  bool entered = false;
-  auto session = take_seat(invitation, rank, ranks, mine, &entered);
+  bool unheard_of = true;
+  auto session = take_seat(invitation, rank, ranks, mine, &unheard_of);
   if (usher) usher->close();
   if (session.ok()) return session;
   const Status why = could_not(session.status());
-  if (!entered && why.code() != Code::kAborted)
-    bootstrap::tell_root(invitation, Status(Code::kRemote, std::string(why.message())));
+  if (unheard_of && why.code() != Code::kAborted)
+    bootstrap::tell_root(invitation, rank, Status(Code::kRemote, std::string(why.message())));
   return why;
 }
 

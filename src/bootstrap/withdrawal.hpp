@@ -1,5 +1,6 @@
 // How a rank goes, and the others go on, where ranks that know each other meet again: its time is over before
-// all have come, and it may come again. Messages like those of messages.hpp.
+// all have come, or it hears why not all will come, and it may come again. Messages like those of
+// messages.hpp.
 #pragma once
 
 #include "bootstrap/messages.hpp"
@@ -14,8 +15,8 @@ struct Withdrawal {
   static bool parse(BytesView bytes, Withdrawal* out);
 };
 
-// The root's answer to each Withdrawal, unless all had come already: then the rank is one of them. Who it
-// would have been, and what it is to be told.
+// Who a rank would have been, and why it is not. The root's answer to each Withdrawal, unless all had come
+// already: then the rank is one of them; and the last word of a rank that cannot come.
 struct Dismissal {
   Rank rank = 0;
   Status why;

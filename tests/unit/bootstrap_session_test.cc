@@ -195,6 +195,39 @@ TEST(Session, ATryThatEndsTakesNoOtherWithIt) {
     }
 }
 
+// Who cannot come says so; whoever was not there yet hears it, too, but once: its next try is another.
+TEST(Session, WhyOneCannotComeToAReunionIsToldToEachOnce) {
+  constexpr Rank kRanks = 4, kLame = 3;
+  for (const int hosts : {1, 2, 4}) {
+    on_all(
+        kRanks, [=](Rank rank) { return rank % hosts; },
+        [&](Session& session) {
+          const auto id = session.reunion(0, std::as_bytes(std::span(std::string_view("lame"))));
+          ASSERT_TRUE(id.ok() && session.allgather({}).ok());
+          SessionOptions options = options_on(session.rank() % hosts, milliseconds(60'000));
+          options.root_may_be_late = true;
+          const auto begin = std::chrono::steady_clock::now();
+          if (session.rank() == kLame) {
+            SessionOptions nowhere = options;
+            nowhere.interface = "nosuch7";
+            EXPECT_FALSE(join(id.value(), kLame, kRanks, nowhere).ok());
+          } else {
+            std::this_thread::sleep_for(milliseconds(100) * (session.rank() / 2));
+            const auto first = join(id.value(), session.rank(), kRanks, options);
+            EXPECT_NE(std::string::npos, first.status().message().find("rank 3 of 4 could not join"))
+                << first.status().c_str();
+          }
+          const auto again =
+              join(session.reunion(0, std::as_bytes(std::span(std::string_view("lame")))).value(),
+                   session.rank(), kRanks, options);
+          ASSERT_TRUE(again.ok()) << "rank " << session.rank() << " of " << hosts
+                                  << " hosts: " << again.status().c_str();
+          EXPECT_TRUE(again.value()->allgather({}).ok());
+          EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+        });
+  }
+}
+
 // Nobody fails before its own time is over, and all succeed together.
 TEST(Session, TriesThatBeginAndEndAtAnyTimeMeetInTheEnd) {
   constexpr Rank kRanks = 4;
