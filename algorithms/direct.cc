@@ -86,6 +86,29 @@ Schedule broadcast(const Query& query, Rank self) {
   return std::move(builder).build();
 }
 
+// The root writes one share of n to all others while they read the rest, so that all copy alike. Who could go
+// either way is pulled on lane 0 and pushed on lane 1 (lower_direct).
+Schedule broadcast_split(const Query& query, Rank self) {
+  const std::uint32_t shares = id_of(query.ranks);
+  if (shares == 1) return alone(1, false);
+  Builder builder(query.ranks, shares);
+  builder.limit_messages(shares - 1);
+  const Blocks pulled = run(0, shares - 1), pushed = block(shares - 1);
+  if (self != query.root) {
+    // Accepts first: reading takes long.
+    builder.combine({peer(query.root, pushed, 1)}, {output(pushed)});
+    builder.combine({peer(query.root, pulled, 0)}, {output(pulled)});
+    return std::move(builder).build();
+  }
+  for (const auto& [blocks, lane] : {std::pair<Blocks, std::uint16_t>{pulled, 0}, {pushed, 1}}) {
+    const Operand source[] = {input(blocks)};
+    std::vector<Operand> targets{output(blocks)};
+    for (const Rank rank : others(query.ranks, self)) targets.push_back(peer(rank, blocks, lane));
+    builder.combine(source, targets);
+  }
+  return std::move(builder).build();
+}
+
 Schedule reduce(const Query& query, Rank self) {
   Builder builder(query.ranks, 1);
   if (self != query.root) {
@@ -100,6 +123,9 @@ Schedule reduce(const Query& query, Rank self) {
 
 std::uint64_t blocks_from_root(const Query& query, Rank from, Rank to) {
   return from == query.root && to != from;
+}
+std::uint64_t shares_from_root(const Query& query, Rank from, Rank to) {
+  return blocks_from_root(query, from, to) * id_of(query.ranks);
 }
 std::uint64_t blocks_to_root(const Query& query, Rank from, Rank to) {
   return to == query.root && to != from;
@@ -121,6 +147,7 @@ constexpr Algorithm kRows[] = {
      rounds<2>},
     {"direct", Collective::kAllGather, true, is_valid_direct, all_gather, blocks_each<1>, rounds<1>},
     {"direct", Collective::kBroadcast, false, is_valid_direct, broadcast, blocks_from_root, rounds<1>},
+    {"split", Collective::kBroadcast, false, is_valid_direct, broadcast_split, shares_from_root, rounds<1>},
     {"direct", Collective::kReduce, false, is_valid_direct, reduce, blocks_to_root, rounds<1>},
     {"direct", Collective::kReduceScatter, true, is_valid_direct, reduce_scatter, blocks_each<1>, rounds<1>},
 };

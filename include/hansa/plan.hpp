@@ -25,12 +25,13 @@
 //          note on the return lane ends the sender's step. A step that offers has no dependents, so nobody
 //          waits for a note but the end of the call.
 //   kPush  the receiver accepts: as soon as its step's dependencies are met it sends a Descriptor of its
-//   destination
-//          over the return lane; the sender's combine writes there and sends an empty message.
-// Where copies between two memories are dear (Capabilities::copies_dear), the sender of a message may stage
-// it after all, if half a channel holds it: the length of its first slot tells the receiver. So that it does,
-// a call whose messages are one block each may be cut into chunks, each with offers and notes of its own. The
-// return lane of lane L is lane L + kReturnLanes.
+//          destination over the return lane; the sender's combine writes there and sends an empty message.
+// Where both would do, messages of even lanes are pulled and those of odd ones pushed.
+//
+// The sender of a message may stage it after all where that is faster, if half a channel holds it: the length
+// of its first slot tells the receiver (Capabilities::staged). So that it does where copies between
+// two memories are dear, a call whose messages are one block each may be cut into chunks, each with offers
+// and notes of its own. The return lane of lane L is lane L + kReturnLanes.
 #pragma once
 
 #include <cstddef>
@@ -65,6 +66,7 @@ struct Plan {
   std::vector<std::uint32_t> channel_of;  // by operand; kNoChannel for local ones
   std::vector<Mechanism> mechanism_of;    // by operand; kStaged for local ones
   bool direct = false;                    // every message has a mechanism other than kStaged
+  bool folds = false;                     // of a direct plan: some rank combines what it pulls with something
   ChunkOrder order = ChunkOrder::kChunkMajor;
   std::uint32_t window = 4;
 };

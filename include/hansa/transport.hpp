@@ -46,15 +46,24 @@ struct MessageId {
   }
 };
 
+// Which messages between memories that cannot be mapped had better go through slots, where a channel holds
+// them, than by get() and put(): two copies, but one by each end.
+enum class Staged : std::uint8_t {
+  kNone,
+  kSome,  // short ones, and those that their receiver combines: it would have to put them by in between
+  kAll    // copies between the two memories are dear
+};
+
 struct Capabilities {
   std::size_t slot_bytes = 0;  // payload of one slot; the same on all ranks, a multiple of 64
   std::uint32_t slots = 0;     // of one channel; at least 2; the same on all ranks
   bool direct = false;         // describe(), map(), get(), put() work towards this peer, for any memory
   bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
   bool lingers = false;        // of a transport: idle() may be false
-  bool copies_dear = false;    // a get or put costs more than a message through slots, where one holds it
-  // Messages of so many bytes and more are better written into their slots past the caches. Changes as the
-  // endpoint learns what its slots cost.
+  Staged staged = Staged::kNone;
+  // Messages of so many bytes and more are better written into their slots past the caches: never what lies
+  // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.
+  static constexpr std::uint32_t kLeastStreamed = 2048;
   std::size_t streams_from = SIZE_MAX;
   // The largest message of which a channel holds two.
   constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }

@@ -275,7 +275,7 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
     if (endpoint) {
       reach.message_bytes = std::min(reach.message_bytes, endpoint->capabilities().message_bytes());
       reach.direct = reach.direct && endpoint->capabilities().direct;
-      reach.copies_dear = reach.copies_dear || endpoint->capabilities().copies_dear;
+      reach.copies_dear = reach.copies_dear || endpoint->capabilities().staged == Staged::kAll;
     }
   Facts mine{reach.message_bytes, reach.direct,
              reach.copies_dear,   std::hash<std::string>()(config().algorithm),

@@ -7,6 +7,12 @@
 #include "executor/execution.hpp"
 
 namespace hansa {
+namespace {
+
+// The kernel's single copy costs more than two by two ranks up to here (docs/performance.md).
+constexpr std::size_t kSmallCopy = std::size_t{64} * 1024;
+
+}  // namespace
 
 bool Execution::accepts(std::uint32_t index, std::size_t bytes) const {
   const std::uint32_t source = plan_.schedule.steps[index].operands;
@@ -34,13 +40,18 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
 bool Execution::better_by_slots(std::uint32_t operand, std::uint32_t index, std::size_t bytes) const {
   Endpoint& endpoint = *endpoint_of_[plan_.channel_of[operand]];
   const Capabilities& can = endpoint.capabilities();
-  if (!can.copies_dear || bytes > can.message_bytes()) return false;
-  if (plan_.mechanism_of[operand] == Mechanism::kPush) return direct_.remote(operand).mapped == nullptr;
-  // What several peers read they had better copy themselves, each its own.
+  if (can.staged == Staged::kNone || bytes > can.message_bytes()) return false;
+  const bool all = can.staged == Staged::kAll;
+  if (plan_.mechanism_of[operand] == Mechanism::kPush)
+    return all && direct_.remote(operand).mapped == nullptr;
+  // What several read they had better copy themselves, each its own.
   const Step& step = plan_.schedule.steps[index];
-  if (step.destinations > 1) return false;
-  return endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes, next_[index])).allocation ==
-         0;
+  const auto targets = plan_.schedule.destinations(step);
+  const auto readers =
+      std::count_if(targets.begin(), targets.end(), [](const Operand& o) { return o.place == Place::kPeer; });
+  if (readers > 1 || !(all ? step.destinations == 1 : plan_.folds || bytes <= kSmallCopy)) return false;
+  const Bytes offered = local_memory(plan_.schedule.sources(step)[0], bytes, next_[index]);
+  return endpoint.describe(offered).allocation == 0;
 }
 
 bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {

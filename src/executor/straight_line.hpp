@@ -20,8 +20,6 @@ namespace hansa {
 // Binding again reuses the memory; start() and advance() allocate nothing. Not copyable once bound.
 class StraightLine {
  public:
-  // What lies together in fewer bytes is never written past the caches.
-  static constexpr std::uint32_t kMayStream = 2048;
   // A message of another call than this rank's.
   struct Mismatch {
     std::uint32_t channel = kNoChannel;

@@ -145,7 +145,7 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   set_pointers(plan);
   for (Part& part : parts_) {
     part.combine = bindings.choose(part.call);
-    if (part.call.elements * size_of(call.type) < kMayStream) part.cell = -1;
+    if (part.call.elements * size_of(call.type) < Capabilities::kLeastStreamed) part.cell = -1;
     CombineCall streamed = part.call;
     streamed.streams = part.cell;
     part.streamed = bindings.choose(streamed);
@@ -172,7 +172,7 @@ void StraightLine::set_pointers(const Plan& plan) {
       if (k < from.sources) step.sent = message;
     }
     step.end = message;
-    if (step.bytes >= kMayStream)
+    if (step.bytes >= Capabilities::kLeastStreamed)
       step.shape = Shape::kLarge;
     else if (step.part_count == 1 && step.end - step.received == 1)
       step.shape = step.sent == step.received ? Shape::kSend : Shape::kReceive;

@@ -130,8 +130,10 @@ bool Execution::copies_straight(const Step& step) const {
 void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t bytes) {
   std::size_t taken = 0;
   from_[0] = walk_[0].data();
+  // In place, the root of a broadcast has the result already.
   for (std::uint32_t k = 1; k <= step.destinations; ++k)
-    if (!walk_[k].is_idle() && !walk_[k].is_copied()) to_[taken++] = walk_[k].data();
+    if (!walk_[k].is_idle() && !walk_[k].is_copied() && walk_[k].data() != from_[0])
+      to_[taken++] = walk_[k].data();
   if (walk_[0].is_copied()) {
     begin_fetch(0, step.operands, walk_[0].offset(), {to_[0], bytes});
     finish_copy(0, step.operands);
@@ -151,17 +153,20 @@ int Execution::streamed_destination(std::uint32_t index, std::size_t bytes) cons
   const Step& step = plan_.schedule.steps[index];
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
   const std::size_t run = bytes / plan_.schedule.operands[measure_of_[index]].blocks.size();
-  int written = 0;
-  bool mapped = plan_.direct;  // all of it is memory, and all of that mapped
-  for (std::uint32_t k = 0; k < count; ++k) {
-    mapped = mapped && !walk_[k].is_message() && !walk_[k].is_copied();
-    if (k < step.sources || walk_[k].is_idle() || walk_[k].is_copied()) continue;
-    if (walk_[k].is_message() && run >= StraightLine::kMayStream &&
+  int written = 0, memory = -1;
+  bool copied = false;
+  for (std::uint32_t k = step.sources; k < count; ++k) {
+    copied = copied || walk_[k].is_copied();
+    if (walk_[k].is_idle() || walk_[k].is_copied()) continue;
+    if (walk_[k].is_message() && run >= Capabilities::kLeastStreamed &&
         bytes >= endpoint_of_[plan_.channel_of[step.operands + k]]->capabilities().streams_from)
       return written;
+    if (!walk_[k].is_message() && memory < 0) memory = written;
     ++written;
   }
-  return mapped && total_[index] * element_bytes_ * count >= call_.streams_from ? 0 : -1;
+  // What the kernel copies next has to be in the cache.
+  const bool large = plan_.direct && !copied && total_[index] * element_bytes_ * count >= call_.streams_from;
+  return large ? memory : -1;
 }
 
 void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {

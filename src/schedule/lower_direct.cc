@@ -39,6 +39,7 @@ class DirectLowering {
     for (const Message& message : messages_) {
       const auto mechanism = mechanism_of(message);
       if (!mechanism) return {};
+      plan.folds = plan.folds || (*mechanism == Mechanism::kPull && step(message.to).sources > 1);
       if (message.from.rank == self) plan.mechanism_of[message.from.operand] = *mechanism;
       if (message.to.rank == self) plan.mechanism_of[message.to.operand] = *mechanism;
       if (message.from.rank == self && *mechanism == Mechanism::kPull)
@@ -84,17 +85,24 @@ class DirectLowering {
 
   std::optional<Mechanism> mechanism_of(const Message& message) const {
     if (!contiguous(operand(message.from).blocks, at(message.from.rank).blocks)) return {};
-    const Step& offer = step(message.from);
-    if (offer.sources == 1 && in_user_memory(at(message.from.rank).sources(offer)[0])) {
-      const std::vector<std::uint32_t> waiting = dependents(message.from);
-      if (std::all_of(waiting.begin(), waiting.end(),
-                      [&](std::uint32_t s) { return accepts_from(message, s); }))
-        return Mechanism::kPull;
-    }
-    const Step& accept = step(message.to);
-    const bool plain = accept.sources == 1 && accept.destinations == 1;
-    if (plain && at(message.to.rank).destinations(accept)[0].place == Place::kOutput) return Mechanism::kPush;
+    const bool pull = only_offers(message), push = only_accepts(message);
+    if (pull && (!push || operand(message.from).lane % 2 == 0)) return Mechanism::kPull;
+    if (push) return Mechanism::kPush;
     return {};
+  }
+
+  bool only_offers(const Message& message) const {
+    const Step& offer = step(message.from);
+    if (offer.sources != 1 || !in_user_memory(at(message.from.rank).sources(offer)[0])) return false;
+    const std::vector<std::uint32_t> waiting = dependents(message.from);
+    return std::all_of(waiting.begin(), waiting.end(),
+                       [&](std::uint32_t s) { return accepts_from(message, s); });
+  }
+
+  bool only_accepts(const Message& message) const {
+    const Step& accept = step(message.to);
+    return accept.sources == 1 && accept.destinations == 1 &&
+           at(message.to.rank).destinations(accept)[0].place == Place::kOutput;
   }
 
   std::vector<std::uint32_t> dependents(const End& offer) const {

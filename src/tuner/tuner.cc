@@ -56,6 +56,9 @@ std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes,
     case Collective::kReduceScatterV:
       return {query.ranks <= 16 ? "direct" : "circulant", "ring", ""};
     case Collective::kBroadcast:
+      if (!small && direct)
+        return {query.ranks == 2 || bytes > 128 * 1024 ? "split" : "direct", "knomial", ""};
+      return {small ? "knomial" : "ring", "knomial", ""};
     case Collective::kReduce:
       return {small ? "knomial" : direct ? "direct" : "ring", "knomial", ""};
     case Collective::kAllToAll:

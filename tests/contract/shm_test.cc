@@ -40,14 +40,14 @@ INSTANTIATE_TEST_SUITE_P(
     case_name);
 
 TEST(ShmCopier, IsWhoeverWasAskedFor) {
-  const auto expect = [](const OpenTransport& wish, bool dear) {
-    run_ranks({.as = RunAs::kProcesses, .open = wish, .memory = memory}, [dear](TestRank& self) {
-      EXPECT_EQ(self.to(1 - self.rank()).capabilities().copies_dear, dear);
+  const auto expect = [](const OpenTransport& wish, Staged staged) {
+    run_ranks({.as = RunAs::kProcesses, .open = wish, .memory = memory}, [staged](TestRank& self) {
+      EXPECT_EQ(self.to(1 - self.rank()).capabilities().staged, staged);
     });
   };
-  expect(open_copied_by<Copier::kKernel>, false);
-  expect(open_copied_by<Copier::kRanks>, false);
-  expect(open_copied_by<Copier::kSlots>, true);
+  expect(open_copied_by<Copier::kKernel>, Staged::kNone);
+  expect(open_copied_by<Copier::kRanks>, Staged::kNone);
+  expect(open_copied_by<Copier::kSlots>, Staged::kAll);
 }
 
 }  // namespace

@@ -137,10 +137,10 @@ class DelayedPeer {
 
 class DelayingEndpoint final : public Endpoint {
  public:
-  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, bool copies_dear, bool maps)
+  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, Staged staged, bool maps)
       : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()), maps_(maps) {
     capabilities_.streams_from = 0;
-    capabilities_.copies_dear = copies_dear;
+    capabilities_.staged = staged;
   }
   ~DelayingEndpoint() override {
     for (DelayedLane& lane : peer_->lanes) lane.advance(true);
@@ -199,7 +199,7 @@ class DelayingTransport final : public Transport {
     auto delayed = std::make_shared<DelayedPeer>(std::move(endpoint), lanes_, seed);
     peers_.push_back(delayed);
     return std::unique_ptr<Endpoint>(
-        std::make_unique<DelayingEndpoint>(std::move(delayed), seed_ % 2 == 1, maps_));
+        std::make_unique<DelayingEndpoint>(std::move(delayed), static_cast<Staged>(seed_ / 3 % 3), maps_));
   }
   bool poll() noexcept override {
     bool moved = inner_->poll();

@@ -105,7 +105,7 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
     const auto delaying = [&](SlotShape shape) -> Cluster::Open {
       return [&seed, shape](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
         HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, shape));
-        ++seed;  // of six ranks in a row each is another: copies dear or not, memory mapped or not
+        ++seed;  // of nine ranks in a row each is another: what is staged, whether memory is mapped
         return delaying_transport(std::move(inner), options.lanes, seed, seed % 3 != 0);
       };
     };
@@ -125,7 +125,7 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
   }
   for (const char* expected :
        {"allreduce two_shot", "allgather direct", "reduce_scatter direct", "broadcast direct",
-        "reduce direct", "alltoall linear", "gather linear", "scatter linear"})
+        "broadcast split", "reduce direct", "alltoall linear", "gather linear", "scatter linear"})
     EXPECT_TRUE(seen.contains(expected)) << expected;
   EXPECT_FALSE(
       seen.contains("allreduce one_shot"));  // in place, a rank would overwrite what others still read

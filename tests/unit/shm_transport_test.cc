@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <functional>
 #include <new>
+#include <thread>
 
 #include "base/shared_memory.hpp"
 #include "control/fd_exchange.hpp"
@@ -52,6 +53,33 @@ TEST(Shm, ACellLongerThanASlotFailsTheTransport) {
   EXPECT_EQ(here.value()->peek(0, 0).data, nullptr);
   EXPECT_EQ(other.value()->status().code(), Code::kDamaged);
   EXPECT_TRUE(one.value()->status().ok());
+}
+
+// How large a message has to be to be written past the caches, after `count` whose filling took so long.
+std::size_t streams_after(Endpoint& there, Endpoint& here, int count, std::chrono::microseconds took) {
+  for (int i = 0; i < count; ++i) {
+    there.reserve(0, 0);
+    if (took.count() > 0) std::this_thread::sleep_for(took);
+    there.commit(0, Capabilities::kLeastStreamed, 0);
+    here.release(0);
+  }
+  return there.capabilities().streams_from;
+}
+
+TEST(Shm, SlotsThatFillSlowlyAreWrittenPastTheCachesForAWhile) {
+  constexpr SlotShape kLarge{Capabilities::kLeastStreamed, 4};
+  constexpr auto kSlow = std::chrono::microseconds(20), kUnknown = std::chrono::microseconds(0);
+  const auto one = open_shm(options_of(0), kLarge), other = open_shm(options_of(1), kLarge);
+  ASSERT_TRUE(one.ok() && other.ok());
+  const auto there = one.value()->connect(1, other.value()->address());
+  const auto here = other.value()->connect(0, one.value()->address());
+  ASSERT_TRUE(there.ok() && here.ok());
+  EXPECT_EQ(there.value()->capabilities().streams_from, SIZE_MAX);
+  EXPECT_EQ(streams_after(*there.value(), *here.value(), 64, kSlow), Capabilities::kLeastStreamed);
+  bool ended = false;
+  for (int i = 0; i < 1000 && !ended; ++i)
+    ended = streams_after(*there.value(), *here.value(), 1, kUnknown) == SIZE_MAX;
+  EXPECT_TRUE(ended);
 }
 
 // A process that lends one page of memory.

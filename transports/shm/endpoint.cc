@@ -11,7 +11,7 @@ namespace hansa::shm {
 namespace {
 
 // Of shorter messages, what is lost either way is less than it takes to read the clock.
-constexpr std::uint32_t kStreamable = 2048;
+constexpr std::uint32_t kStreamable = Capabilities::kLeastStreamed;
 constexpr int kLooks = 16;
 
 // Of one kibibyte: less than it takes to get it back from a core that shares no cache, more than from one
@@ -41,7 +41,7 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .slots = layout.shape.count,
                    .direct = peer_memory_.reaches_all(),
                    .direct_own = local_->memory.known(),
-                   .copies_dear = local_->copies_dear && !peer_memory_.same_process()};
+                   .staged = peer_memory_.same_process() ? Staged::kNone : local_->staged};
   if (!ferries) return;
   ferry_.emplace(peer_, incoming_, outgoing_.get(), layout);
   local_->ferries.push_back(&*ferry_);

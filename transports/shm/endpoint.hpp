@@ -22,7 +22,7 @@ struct Local {
   std::shared_ptr<Inbox> inbox;
   OwnMemory memory;
   std::uint64_t beacon = 0;
-  bool copies_dear = false;
+  Staged staged = Staged::kNone;  // messages to other processes
   std::size_t peers = 1;
   std::vector<Ferry*> ferries{};  // of the endpoints that have one
   Status failure{};

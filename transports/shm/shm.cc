@@ -38,10 +38,10 @@ ProcessRegistry<Inbox>& inboxes() {
   return *registry;
 }
 
-bool copies_are_dear(Copier copier) {
-  if (copier != Copier::kFaster) return copier == Copier::kSlots;
+Staged staged_by(Copier copier) {
+  if (copier != Copier::kFaster) return copier == Copier::kSlots ? Staged::kAll : Staged::kNone;
   static const bool dear = single_copy_is_dear();
-  return dear;
+  return dear ? Staged::kAll : Staged::kSome;
 }
 
 class ShmTransport final : public Transport {
@@ -163,8 +163,8 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   address.layout = {shape, options.lanes, shm::kFerryCells};
   address.rank = options.rank;
   address.ranks = options.ranks;
-  const bool dear = shm::copies_are_dear(options.copier);
-  address.ferries = wants_ferry(options, dear, usable_cores());
+  const Staged staged = shm::staged_by(options.copier);
+  address.ferries = wants_ferry(options, staged == Staged::kAll, usable_cores());
   HANSA_ASSIGN_OR_RETURN(auto inbox, shm::Inbox::create(address.layout, options.ranks));
   HANSA_ASSIGN_OR_RETURN(auto provider, control::FdProvider::create());
   HANSA_RETURN_IF_ERROR(provider->offer(shm::kInboxKey, inbox->fd()));
@@ -175,7 +175,7 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
       shm::Local{.provider = std::move(provider),
                  .inbox = std::move(inbox),
                  .memory = {options.memory, fds},
-                 .copies_dear = dear,
+                 .staged = staged,
                  .peers = static_cast<std::size_t>(std::max(options.ranks - 1, 1))});
   return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }
