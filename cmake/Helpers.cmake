@@ -42,7 +42,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 sees overlaps in std::string that are not there (GCC bug 105651).
   target_compile_options(hansa_flags INTERFACE -Wno-restrict)
 endif()
-# Tests are compiled for the compiler's speed, not theirs: it is most of the suite's time.
+# Tests, and tools that have little to do, are compiled for the compiler's speed, not theirs: it is most of the suite's time.
 set(plain $<BOOL:$<TARGET_PROPERTY:HANSA_PLAIN>>)
 if(HANSA_SANITIZE)
   target_compile_options(hansa_flags INTERFACE -fsanitize=${HANSA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1

@@ -107,6 +107,7 @@ class Flow {
         if (const auto sent = whole_.partner[whole_.first_operand_of(node) + k]; sent != kNone) {
           graph_.add(at(whole_.step_of[sent], c), at(node, c), Why::kMessage);
           if (whole_.moves(sent) != Mechanism::kPush) continue;
+          if (c > 0) graph_.add(at(node, c - 1), at(whole_.step_of[sent], c), Why::kPosted);
           for (const std::uint32_t dep : whole_.schedule(node).dependencies(step))
             graph_.add(at(first + dep, c), at(whole_.step_of[sent], c), Why::kPosted);
         }
