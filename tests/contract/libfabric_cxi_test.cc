@@ -17,6 +17,7 @@ class CxiTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     ASSERT_NE(dlopen(CXI_RULES_PATH, RTLD_NOW | RTLD_LOCAL), nullptr) << dlerror();
+    setenv("CXI_RULES_ABORT", "1", 1);
   }
   void set(const char* name, const char* value) {
     setenv(name, value, 1);
