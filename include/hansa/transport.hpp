@@ -39,7 +39,8 @@ struct MessageId {
   std::uint8_t epoch = 0;          // 2 bits
   std::uint8_t lane = 0;           // 4 bits
   std::uint32_t sequence = 0;      // low 20 bits
-  // 40 bits, the least that a fabric we know leaves to us (cxi in RNR mode).
+  // The least that a fabric we know leaves to us (cxi in RNR mode).
+  static constexpr int kTagBits = 40;
   constexpr std::uint64_t tag() const {
     return std::uint64_t{communicator & 0x3fffu} << 26 | std::uint64_t{epoch & 3u} << 24 |
            std::uint64_t{lane & 15u} << 20 | (sequence & 0xfffffu);

@@ -5,27 +5,46 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "tests/contract/test_provider.hpp"
 #include "tests/contract/transport_contract.hpp"
 #include "transports/libfabric/address.hpp"
+#include "transports/libfabric/library.hpp"
 
 namespace hansa::test {
 namespace {
 
 Result<std::unique_ptr<Transport>> open_plain(const TransportOptions& options) {
-  return open_libfabric(options);
+  return open_libfabric(options, kLibfabricSlots, test_provider());
 }
 // Two slots of one line: every message wraps or waits for credit.
 Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
-  return open_libfabric(options, {64, 2});
+  return open_libfabric(options, {64, 2}, test_provider());
 }
 // Slots beyond what the provider sends eagerly: by its rendezvous, whose messages may complete out of order.
 Result<std::unique_ptr<Transport>> open_rendezvous(const TransportOptions& options) {
-  return open_libfabric(options, {64 * 1024, 4});
+  return open_libfabric(options, {64 * 1024, 4}, test_provider());
 }
+
+// Says what it runs over. A named provider that this library does not have is no failure.
+class ProviderIsThere : public testing::Environment {
+  void SetUp() override {
+    const auto library = libfabric::Library::load();
+    ASSERT_TRUE(library.ok()) << library.status().c_str();
+    const std::uint32_t version = library.value()->version();
+    std::printf("libfabric %u.%u\n", FI_MAJOR(version), FI_MINOR(version));
+    if (test_provider().empty()) return;
+    const Status status = open_plain({.communicator = 3}).status();
+    if (status.code() != Code::kUnsupported) return;
+    std::printf("[  SKIPPED ] %s\n", status.c_str());
+    GTEST_SKIP();
+  }
+};
+const auto* const kProviderIsThere = testing::AddGlobalTestEnvironment(new ProviderIsThere);
 
 INSTANTIATE_TEST_SUITE_P(Libfabric, TransportContract,
                          testing::Values(TransportCase{"Threads", RunAs::kThreads, open_plain},

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-import nvidia
+import wheels
 from ranks import Ranks
 
 HANSA, LIBRARY, FETCHED = sys.argv[1:4]
@@ -78,7 +78,7 @@ def mismatch(folder, analyser):
 
 
 def main():
-    analyser = nvidia.fetch(FETCHED, WHEELS, lambda name: name.startswith(("torch/distributed/flight_recorder/", "tabulate/")))
+    analyser = wheels.fetch(FETCHED, WHEELS, lambda name: name.startswith(("torch/distributed/flight_recorder/", "tabulate/")))
     for scene in (well, late, mismatch):
         with tempfile.TemporaryDirectory() as folder:
             scene(folder, analyser)

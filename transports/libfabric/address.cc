@@ -14,7 +14,7 @@
 namespace hansa::libfabric {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x31494648;  // "HFI1"
+constexpr std::uint32_t kMagic = 0x32494648;  // "HFI2"
 constexpr std::size_t kLongestName = 512;
 
 // As it travels; ranks of other endianness are refused by the magic number.
@@ -26,8 +26,14 @@ struct Wire {
   std::uint32_t slot_bytes;
   std::uint32_t slots;
   std::uint32_t lanes;
-  std::uint32_t unused;
+  std::uint32_t provider;
 };
+
+std::uint64_t mix(std::uint64_t hash, std::string_view text) {  // FNV-1a
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+constexpr std::uint64_t kUnmixed = 0xcbf29ce484222325u;
 
 std::string numeric(const sockaddr* address) {
   char text[INET6_ADDRSTRLEN] = "";
@@ -85,14 +91,17 @@ std::uint64_t loopback_identity() {
   }
   struct stat space {};
   if (stat("/proc/self/ns/net", &space) != 0) space.st_ino = 0;
-  std::uint64_t hash = 0xcbf29ce484222325u ^ static_cast<std::uint64_t>(space.st_ino);  // FNV-1a
-  for (const char c : std::string_view(text)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash | 1;  // never 0
+  return mix(kUnmixed ^ static_cast<std::uint64_t>(space.st_ino), text) | 1;  // never 0
+}
+
+std::uint32_t provider_identity(std::string_view name) {
+  return static_cast<std::uint32_t>(mix(kUnmixed, name) >> 32);
 }
 
 std::vector<std::byte> Address::encode() const {
   const Wire wire{
-      kMagic, static_cast<std::uint32_t>(name.size()), loopback, communicator, slot_bytes, slots, lanes, 0};
+      kMagic,  static_cast<std::uint32_t>(name.size()), loopback, communicator, slot_bytes, slots, lanes,
+      provider};
   std::vector<std::byte> bytes(sizeof wire + name.size());
   std::memcpy(bytes.data(), &wire, sizeof wire);
   if (!name.empty()) std::memcpy(bytes.data() + sizeof wire, name.data(), name.size());
@@ -105,7 +114,7 @@ Result<Address> Address::decode(BytesView bytes) {
   std::memcpy(&wire, bytes.data(), sizeof wire);
   const BytesView name = bytes.subspan(sizeof wire);
   if (wire.magic != kMagic || wire.name_bytes != name.size() || name.empty() || name.size() > kLongestName ||
-      wire.lanes > 0xffff || wire.unused != 0) {
+      wire.lanes > 0xffff) {
     return Status(Code::kInvalidArgument, "not a libfabric address of this build");
   }
   return Address{.loopback = wire.loopback,
@@ -113,6 +122,7 @@ Result<Address> Address::decode(BytesView bytes) {
                  .slots = wire.slots,
                  .communicator = wire.communicator,
                  .lanes = static_cast<std::uint16_t>(wire.lanes),
+                 .provider = wire.provider,
                  .name = {name.begin(), name.end()}};
 }
 

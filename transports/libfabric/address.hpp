@@ -20,13 +20,17 @@ bool is_loopback(std::string_view numeric);
 // Equal on two ranks if and only if they see the same loopback interface.
 std::uint64_t loopback_identity();
 
+// Providers of one name understand each other.
+std::uint32_t provider_identity(std::string_view name);
+
 // What travels over the bootstrap.
 struct Address {
-  std::uint64_t loopback = 0;  // loopback_identity() where it listens there, else 0
+  std::uint64_t loopback = 0;  // loopback_identity() where only this host reaches it, else 0
   std::uint32_t slot_bytes = 0;
   std::uint32_t slots = 0;
   std::uint64_t communicator = 0;
   std::uint16_t lanes = 0;
+  std::uint32_t provider = 0;   // hash of its name
   std::vector<std::byte> name;  // the provider's own, from fi_getname()
 
   std::vector<std::byte> encode() const;

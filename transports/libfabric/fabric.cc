@@ -6,65 +6,22 @@
 #include <cstring>
 
 namespace hansa::libfabric {
-namespace {
 
-constexpr std::uint32_t kVersion = FI_VERSION(1, 17);
-// Reliable datagrams over TCP: the one provider of tagged messages that every machine has.
-constexpr char kProvider[] = "tcp;ofi_rxm";
-
-// What we ask for. Of the memory modes, FI_MR_LOCAL is obeyed in enroll(); the others concern only memory
-// that peers reach, of which there is none.
-Result<Info> find_info(const Library& library, const char* address, std::size_t receives, bool directed) {
-  const Info hints(library.dupinfo(nullptr), {&library});
-  if (!hints) return Status(Code::kSystem, "libfabric has no memory for its hints");
-  hints->caps = FI_MSG | FI_TAGGED | FI_SEND | FI_RECV | (directed ? FI_DIRECTED_RECV : 0);
-  hints->mode = FI_CONTEXT | FI_CONTEXT2;
-  hints->ep_attr->type = FI_EP_RDM;
-  hints->tx_attr->msg_order = FI_ORDER_SAS;
-  hints->rx_attr->msg_order = FI_ORDER_SAS;
-  hints->rx_attr->size = receives;
-  hints->domain_attr->threading = FI_THREAD_DOMAIN;
-  hints->domain_attr->control_progress = FI_PROGRESS_MANUAL;
-  hints->domain_attr->data_progress = FI_PROGRESS_MANUAL;
-  hints->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_ALLOCATED | FI_MR_PROV_KEY | FI_MR_VIRT_ADDR;
-  hints->fabric_attr->prov_name = strdup(kProvider);  // freed with the hints
-  fi_info* found = nullptr;
-  const std::uint64_t flags = address == nullptr ? 0 : FI_SOURCE | FI_NUMERICHOST;
-  const int result = library.getinfo(kVersion, address, nullptr, flags, hints.get(), &found);
-  if (result == 0) return Info(found, {&library});
-  return Status(Code::kUnsupported,
-                fmt::format("libfabric has no provider {} for {} with {} posted receives ({}); see fi_info, "
-                            "HANSA_INTERFACE and FI_PROVIDER",
-                            kProvider, address == nullptr ? "any address" : address, receives,
-                            library.strerror(-result)));
-}
-
-}  // namespace
-
-Status probe_provider(const Library& library) { return find_info(library, nullptr, 0, false).status(); }
-
-Result<std::unique_ptr<Fabric>> Fabric::open(std::shared_ptr<const Library> library,
-                                             const std::string& address, std::size_t receives) {
-  bool directed = true;
-  Result<Info> info = find_info(*library, address.c_str(), receives, directed);
-  if (!info.ok()) {
-    directed = false;
-    info = find_info(*library, address.c_str(), receives, directed);
-  }
-  if (!info.ok()) return info.status();
-  std::unique_ptr<Fabric> fabric(new Fabric(std::move(library), std::move(info).value()));
-  fabric->directed_ = directed;
-  // Every receive may be complete and every slot sent (as many again) before the queue is read.
-  HANSA_RETURN_IF_ERROR(fabric->open_objects(2 * receives));
+Result<std::unique_ptr<Fabric>> Fabric::open(std::shared_ptr<const Library> library, const Wish& wish) {
+  HANSA_ASSIGN_OR_RETURN(Choice choice, choose_provider(*library, wish));
+  std::unique_ptr<Fabric> fabric(new Fabric(std::move(library), std::move(choice)));
+  // Every receive may be complete and every slot sent (as many again) before the queue is read; and a
+  // provider may stop at half (cxi does).
+  HANSA_RETURN_IF_ERROR(fabric->open_objects(4 * wish.receives));
   return fabric;
 }
 
 Status Fabric::open_objects(std::size_t completions) {
   fid_fabric* fabric = nullptr;
-  HANSA_RETURN_IF_ERROR(check(library_->fabric(info_->fabric_attr, &fabric, nullptr), "fi_fabric"));
+  HANSA_RETURN_IF_ERROR(check(library_->fabric(info().fabric_attr, &fabric, nullptr), "fi_fabric"));
   fabric_.reset(fabric);
   fid_domain* domain = nullptr;
-  HANSA_RETURN_IF_ERROR(check(fi_domain(fabric, info_.get(), &domain, nullptr), "fi_domain"));
+  HANSA_RETURN_IF_ERROR(check(fi_domain(fabric, choice_.info.get(), &domain, nullptr), "fi_domain"));
   domain_.reset(domain);
   fi_av_attr av_attr{};
   av_attr.type = FI_AV_TABLE;
@@ -79,7 +36,7 @@ Status Fabric::open_objects(std::size_t completions) {
   HANSA_RETURN_IF_ERROR(check(fi_cq_open(domain, &cq_attr, &queue, nullptr), "fi_cq_open"));
   queue_.reset(queue);
   fid_ep* endpoint = nullptr;
-  HANSA_RETURN_IF_ERROR(check(fi_endpoint(domain, info_.get(), &endpoint, nullptr), "fi_endpoint"));
+  HANSA_RETURN_IF_ERROR(check(fi_endpoint(domain, choice_.info.get(), &endpoint, nullptr), "fi_endpoint"));
   endpoint_.reset(endpoint);
   HANSA_RETURN_IF_ERROR(check(fi_ep_bind(endpoint, &addresses->fid, 0), "fi_ep_bind"));
   HANSA_RETURN_IF_ERROR(check(fi_ep_bind(endpoint, &queue->fid, FI_TRANSMIT | FI_RECV), "fi_ep_bind"));
@@ -95,14 +52,18 @@ Status Fabric::open_objects(std::size_t completions) {
 Status Fabric::check(int result, const char* call) const {
   if (result == 0) return {};
   return Status(Code::kSystem,
-                fmt::format("{} of {} failed: {}", call, info_->fabric_attr->prov_name, text(-result)));
+                fmt::format("{} of {} failed: {}", call, info().fabric_attr->prov_name, text(-result)));
+}
+
+bool Fabric::is_like_ours(BytesView name) const {
+  if (info().addr_format == FI_ADDR_STR)
+    return !name.empty() && std::memchr(name.data(), 0, name.size()) == &name.back();
+  return name.size() == name_.size() &&
+         (!speaks_ip(info()) || std::memcmp(name.data(), name_.data(), sizeof(sa_family_t)) == 0);
 }
 
 Result<fi_addr_t> Fabric::insert(BytesView name) {
-  const bool socket = info_->addr_format == FI_SOCKADDR || info_->addr_format == FI_SOCKADDR_IN ||
-                      info_->addr_format == FI_SOCKADDR_IN6;
-  if (name.size() != name_.size() ||
-      (socket && std::memcmp(name.data(), name_.data(), sizeof(sa_family_t)) != 0)) {
+  if (!is_like_ours(name)) {
     return Status(Code::kUnsupported,
                   "the peer's libfabric address is of another kind than ours; see HANSA_INTERFACE");
   }
@@ -116,12 +77,17 @@ Result<fi_addr_t> Fabric::insert(BytesView name) {
 }
 
 Result<Owned<fid_mr>> Fabric::enroll(Bytes memory) {
-  if ((info_->domain_attr->mr_mode & FI_MR_LOCAL) == 0) return Owned<fid_mr>();
-  fid_mr* region = nullptr;
+  if (!wants(FI_MR_LOCAL)) return Owned<fid_mr>();
+  fid_mr* made = nullptr;
   HANSA_RETURN_IF_ERROR(check(fi_mr_reg(domain_.get(), memory.data(), memory.size(), FI_SEND | FI_RECV, 0,
-                                        next_key_++, 0, &region, nullptr),
+                                        next_key_++, 0, &made, nullptr),
                               "fi_mr_reg"));
-  return Owned<fid_mr>(region);
+  Owned<fid_mr> region(made);
+  if (wants(FI_MR_ENDPOINT)) {
+    HANSA_RETURN_IF_ERROR(check(fi_mr_bind(made, &endpoint_->fid, 0), "fi_mr_bind"));
+    HANSA_RETURN_IF_ERROR(check(fi_mr_enable(made), "fi_mr_enable"));
+  }
+  return region;
 }
 
 std::string Fabric::text(int error) const {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "hansa/types.hpp"
-#include "transports/libfabric/library.hpp"
+#include "transports/libfabric/provider.hpp"
 
 namespace hansa::libfabric {
 
@@ -28,32 +28,26 @@ struct CloseFid {
 template <class Object>
 using Owned = std::unique_ptr<Object, CloseFid>;
 
-struct FreeInfo {
-  const Library* library;
-  void operator()(fi_info* info) const { library->freeinfo(info); }
-};
-using Info = std::unique_ptr<fi_info, FreeInfo>;
-
-// Whether a provider that we can use is there at all.
-Status probe_provider(const Library& library);
-
 class Fabric {
  public:
-  // Binds to the numeric IP address and to no other. `receives` is the most that will be posted at a time.
-  static Result<std::unique_ptr<Fabric>> open(std::shared_ptr<const Library> library,
-                                              const std::string& address, std::size_t receives);
+  // Binds to what the wish names and to nothing else. kUnsupported where no provider can do as it says.
+  static Result<std::unique_ptr<Fabric>> open(std::shared_ptr<const Library> library, const Wish& wish);
 
+  const fi_info& info() const { return *choice_.info; }
   // fi_getname(): what a peer gives to its insert().
   const std::vector<std::byte>& name() const { return name_; }
-  // Bytes from outside: refused unless they are of the length and family of our own.
+  // Bytes from outside: refused unless they are of the length and family of our own, or a string where it is
+  // one.
   Result<fi_addr_t> insert(BytesView name);
 
   // Makes memory known to the provider where it asks for that (FI_MR_LOCAL); otherwise null, which send() and
-  // receive() take as well. To be closed after the endpoint and before the fabric.
+  // receive() take as well. To be closed before the fabric, and before the endpoint if and only if `binds()`.
   Result<Owned<fid_mr>> enroll(Bytes memory);
+  // Regions belong to the endpoint (FI_MR_ENDPOINT), so that what is posted must end before they are closed.
+  bool binds() const { return wants(FI_MR_LOCAL) && wants(FI_MR_ENDPOINT); }
 
   // Receives match the peer where the provider can (FI_DIRECTED_RECV); where not, the tag must name it.
-  bool directed() const { return directed_; }
+  bool directed() const { return choice_.directed; }
 
   // As libfabric's: 0, -FI_EAGAIN (call read(), then try again) or another negated error. The context is a
   // fi_context2 that stays where it is until its completion.
@@ -62,8 +56,10 @@ class Fabric {
   }
   ssize_t receive(Bytes buffer, fid_mr* memory, fi_addr_t peer, std::uint64_t tag, void* context) {
     return fi_trecv(endpoint_.get(), buffer.data(), buffer.size(), describe(memory),
-                    directed_ ? peer : FI_ADDR_UNSPEC, tag, 0, context);
+                    directed() ? peer : FI_ADDR_UNSPEC, tag, 0, context);
   }
+  // Asks for the end of a posted receive: it then fails with FI_ECANCELED, unless a message is in it already.
+  void cancel(void* context) { fi_cancel(&endpoint_->fid, context); }
   // From now on the provider touches no buffer. Memory it knew may be closed and freed; nothing else may be
   // called.
   void close_endpoint() { endpoint_.reset(); }
@@ -79,21 +75,22 @@ class Fabric {
   std::string text(const fi_cq_err_entry& entry) const;
 
  private:
-  Fabric(std::shared_ptr<const Library> library, Info info)
-      : library_(std::move(library)), info_(std::move(info)) {}
+  Fabric(std::shared_ptr<const Library> library, Choice choice)
+      : library_(std::move(library)), choice_(std::move(choice)) {}
   Status open_objects(std::size_t completions);
   Status check(int result, const char* call) const;
+  bool is_like_ours(BytesView name) const;
+  bool wants(int mode) const { return (info().domain_attr->mr_mode & mode) != 0; }
   static void* describe(fid_mr* memory) { return memory == nullptr ? nullptr : fi_mr_desc(memory); }
 
   // In the order of opening; closed in reverse.
   std::shared_ptr<const Library> library_;
-  Info info_;
+  Choice choice_;
   Owned<fid_fabric> fabric_;
   Owned<fid_domain> domain_;
   Owned<fid_av> addresses_;
   Owned<fid_cq> queue_;
   Owned<fid_ep> endpoint_;
-  bool directed_ = false;
   std::uint64_t next_key_ = 1;
   std::vector<std::byte> name_;
 };

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <map>
@@ -22,6 +23,7 @@ using namespace std::chrono_literals;
 constexpr int kReadsPerPoll = 8;
 constexpr std::size_t kCompletionsPerRead = 8;
 constexpr auto kLinger = 500ms;
+constexpr std::uint32_t kFewestSlots = 2;
 
 std::uint16_t fold(std::uint64_t communicator) {
   return static_cast<std::uint16_t>(
@@ -34,12 +36,15 @@ class Core {
   Core(const TransportOptions& options, SlotShape shape, std::unique_ptr<Fabric> fabric, bool loopback)
       : capabilities_{.slot_bytes = shape.bytes, .slots = shape.count, .lingers = true},
         rank_(options.rank),
+        patience_(options.patience),
+        cancelled_(options.cancelled),
         fabric_(std::move(fabric)),
         address_{.loopback = loopback ? loopback_identity() : 0,
                  .slot_bytes = static_cast<std::uint32_t>(shape.bytes),
                  .slots = shape.count,
                  .communicator = options.communicator,
                  .lanes = options.lanes,
+                 .provider = provider_identity(fabric_->info().fabric_attr->prov_name),
                  .name = fabric_->name()} {
     waiting_.reserve(static_cast<std::size_t>(options.ranks));
   }
@@ -48,6 +53,7 @@ class Core {
   ~Core() {
     if (getpid() == owner_) {
       linger();
+      if (fabric_->binds()) release_regions();
       fabric_->close_endpoint();
       return;
     }
@@ -72,9 +78,13 @@ class Core {
   bool read();
   void read_errors();
   void linger();
+  void release_regions();
+  Status settle(Peer& peer);
 
   Capabilities capabilities_;
   Rank rank_;
+  std::chrono::milliseconds patience_;
+  const std::atomic<bool>* cancelled_;
   pid_t owner_ = getpid();
   Shared shared_;
   std::unique_ptr<Fabric> fabric_;
@@ -94,8 +104,11 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
                               rank));
   }
   if (theirs.communicator != address_.communicator || theirs.lanes != address_.lanes ||
-      theirs.slots != address_.slots || theirs.slot_bytes != address_.slot_bytes) {
-    return Status(Code::kInvalidUsage, fmt::format("rank {} opened libfabric with other options", rank));
+      theirs.slots != address_.slots || theirs.slot_bytes != address_.slot_bytes ||
+      theirs.provider != address_.provider) {
+    return Status(Code::kInvalidUsage,
+                  fmt::format("rank {} opened libfabric with other options, or has another provider than {}",
+                              rank, fabric_->info().fabric_attr->prov_name));
   }
   if (peers_.contains(rank)) {
     return Status(Code::kInvalidUsage, fmt::format("rank {} is already connected over libfabric", rank));
@@ -110,7 +123,25 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
   // Kept even if it fails to start: the provider may hold some of its memory by then.
   auto& peer = peers_[rank] = std::make_unique<Peer>(*fabric_, shared_, setup);
   HANSA_RETURN_IF_ERROR(peer->start());
+  HANSA_RETURN_IF_ERROR(settle(*peer));
   return peer.get();
+}
+
+// All receives stand before the peer may send. Their number was asked for when the fabric was opened, so a
+// refusal passes when completions have been read.
+Status Core::settle(Peer& peer) {
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  while (!peer.stands()) {
+    enlist(peer);
+    if (!poll()) sched_yield();
+    if (!shared_.status.ok()) return shared_.status;
+    if (std::chrono::steady_clock::now() > deadline || (cancelled_ != nullptr && cancelled_->load())) {
+      return Status(Code::kSystem,
+                    fmt::format("libfabric's provider {} does not take the receives it said it would",
+                                fabric_->info().fabric_attr->prov_name));
+    }
+  }
+  return {};
 }
 
 bool Core::poll() {
@@ -172,6 +203,19 @@ void Core::linger() {
   }
 }
 
+// Where regions are the endpoint's, they go first, and before them all that is posted in them.
+void Core::release_regions() {
+  const auto deadline = std::chrono::steady_clock::now() + kLinger;
+  for (auto& [rank, peer] : peers_) peer->withdraw();
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (std::all_of(peers_.begin(), peers_.end(),
+                    [](const auto& entry) { return entry.second->withdrawn(); }))
+      break;
+    if (!read()) sched_yield();
+  }
+  for (auto& [rank, peer] : peers_) peer->close_region();
+}
+
 class LibfabricEndpoint final : public SlotsOnlyEndpoint {
  public:
   LibfabricEndpoint(std::shared_ptr<Core> core, Peer& peer) : core_(std::move(core)), peer_(peer) {}
@@ -226,7 +270,8 @@ Status probe_libfabric() {
   return libfabric::probe_provider(*library);
 }
 
-Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& options, SlotShape shape) {
+Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& options, SlotShape shape,
+                                                  std::string_view provider) {
   using namespace libfabric;
   if (options.lanes > kMostLanes) {
     return Status(Code::kInvalidArgument,
@@ -235,13 +280,24 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
   if (!std::has_single_bit(shape.count)) {
     return Status(Code::kInvalidArgument, fmt::format("{} slots are not a power of two", shape.count));
   }
-  HANSA_ASSIGN_OR_RETURN(auto library, Library::load());
-  HANSA_ASSIGN_OR_RETURN(const std::string address, resolve_interface(options.interface));
-  const std::size_t receives =
-      static_cast<std::size_t>(options.ranks) * receives_per_peer(options.lanes, shape.count);
-  HANSA_ASSIGN_OR_RETURN(auto fabric, Fabric::open(std::move(library), address, receives));
-  return std::unique_ptr<Transport>(std::make_unique<LibfabricTransport>(
-      std::make_shared<Core>(options, shape, std::move(fabric), is_loopback(address))));
+  HANSA_ASSIGN_OR_RETURN(const auto library, Library::load());
+  const auto address = resolve_interface(options.interface);
+  Wish wish{.provider = provider,
+            .address = address.ok() ? address.value() : std::string(),
+            .interface = options.interface,
+            .ranks = options.ranks};
+  for (;; shape.count /= 2) {
+    wish.receives = static_cast<std::size_t>(options.ranks) * receives_per_peer(options.lanes, shape.count);
+    auto fabric = Fabric::open(library, wish);
+    if (fabric.ok()) {
+      const fi_info& info = fabric.value()->info();
+      const bool here_only = is_of_one_host(info) || (speaks_ip(info) && is_loopback(wish.address));
+      return std::unique_ptr<Transport>(std::make_unique<LibfabricTransport>(
+          std::make_shared<Core>(options, shape, std::move(fabric).value(), here_only)));
+    }
+    if (fabric.status().code() == Code::kUnsupported && shape.count > kFewestSlots) continue;
+    return address.ok() ? fabric.status() : address.status();
+  }
 }
 
 }  // namespace hansa

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -21,6 +22,8 @@ constexpr std::uint32_t kCreditPatience = 4;
 // costs system calls.
 constexpr auto kFirstRetry = 1us;
 constexpr auto kSlowestRetry = 1000us;
+// A receive needs nobody else. Who is refused one so often (ten seconds of polling) never gets it.
+constexpr std::uint32_t kMostRefusals = 10'000;
 
 // Errors that say that the other side or the way to it is gone.
 bool is_remote(int error) {
@@ -33,25 +36,24 @@ bool is_remote(int error) {
 
 Status Peer::start() {
   HANSA_RETURN_IF_ERROR(allocate());
-  for (ReceiveRing& ring : receives_) {
-    post_receives(ring);
-    if (broken_) return shared_.status;
-    // Their number was asked for when the fabric was opened, so this is not a refusal that passes.
-    if (ring.posted != ring.slots.count()) {
-      return Status(Code::kSystem,
-                    fmt::format("the provider holds too few receives for rank {}", setup_.rank));
-    }
-    ring.told = ring.posted;
-  }
-  return {};
+  for (ReceiveRing& ring : receives_) post_receives(ring);
+  return broken_ ? shared_.status : Status();
+}
+
+bool Peer::stands() {
+  const auto complete = [](const ReceiveRing& ring) { return ring.complete(); };
+  if (started_ || !std::all_of(receives_.begin(), receives_.end(), complete)) return started_;
+  for (ReceiveRing& ring : receives_) ring.told = ring.posted;
+  return started_ = true;
 }
 
 Status Peer::allocate() {
   const std::uint32_t lanes = setup_.lanes, count = setup_.shape.count,
-                      window = credit_receives(setup_.lanes, setup_.shape.count);
+                      window = credit_receives(setup_.lanes, setup_.shape.count),
+                      credits = std::bit_ceil(window);
   const std::size_t lane_bytes = count * Slots::stride(setup_.shape.bytes),
                     credit = Slots::stride(kCreditBytes);
-  const std::size_t bytes = 2 * lanes * lane_bytes + (window + 1) * credit;
+  const std::size_t bytes = 2 * lanes * lane_bytes + (credits + 1) * credit;
   constexpr std::align_val_t kPage{4096};
   memory_ = {static_cast<std::byte*>(::operator new(bytes, kPage, std::nothrow)),
              [](std::byte* memory) { ::operator delete(memory, kPage); }};
@@ -71,9 +73,9 @@ Status Peer::allocate() {
   for (std::uint16_t lane = 0; lane < lanes; ++lane) {
     sends_.push_back({slots(Purpose::kSend, lane, setup_.shape.bytes, count)});
     sends_.back().limit = count;
-    receives_.push_back({slots(Purpose::kReceive, lane, setup_.shape.bytes, count)});
+    receives_.push_back({slots(Purpose::kReceive, lane, setup_.shape.bytes, count), count});
   }
-  receives_.push_back({slots(Purpose::kCreditReceive, kCreditLane, kCreditBytes, window)});
+  receives_.push_back({slots(Purpose::kCreditReceive, kCreditLane, kCreditBytes, credits), window});
   credit_.slots = slots(Purpose::kCreditSend, kCreditLane, kCreditBytes, 1);
   return {};
 }
@@ -138,7 +140,7 @@ bool Peer::post_sends(std::uint16_t lane) {
   SendRing& ring = sends_[lane];
   ReceiveRing& back = receives_[lane];
   const std::uint32_t before = ring.posted;
-  while (ring.posted != ring.committed && may_post() && !gone_) {
+  while (ring.posted != ring.committed && may_post() && takes_credits() && !gone_) {
     Operation& operation = ring.slots.operation(ring.posted);
     ring.slots.header(ring.posted).limit = back.posted;
     const Bytes message = ring.slots.message(ring.posted, operation.bytes);
@@ -154,18 +156,23 @@ bool Peer::post_sends(std::uint16_t lane) {
 
 bool Peer::post_receives(ReceiveRing& ring) {
   const std::uint32_t before = ring.posted;
-  while (ring.posted != ring.released + ring.slots.count() && may_post()) {
+  while (!ring.complete() && may_post()) {
     Operation& operation = ring.slots.operation(ring.posted);
     if (!accepted(fabric_.receive(ring.slots.room(ring.posted), region_.get(), setup_.address,
-                                  tag(setup_.rank, operation.lane, ring.posted), &operation)))
+                                  tag(setup_.rank, operation.lane, ring.posted), &operation))) {
+      if (stalled_ && ++refusals_ > kMostRefusals)
+        give_up(Code::kSystem, "the provider takes no receive any more; its queues are too short or stuck");
       break;
+    }
+    refusals_ = 0;
+    operation.busy = true;
     ++ring.posted;
   }
   return ring.posted != before;
 }
 
 bool Peer::owes_credit() const {
-  if (unreachable_ || broken_ || parted_) return false;
+  if (unreachable_ || broken_ || parted_ || !started_) return false;
   if (parting_) return true;
   return std::any_of(receives_.begin(), receives_.end() - 1,
                      [](const ReceiveRing& ring) { return ring.owed() > 0; });
@@ -207,8 +214,8 @@ bool Peer::post_credit() {
 }
 
 void Peer::completed(Operation& operation, std::size_t message_bytes) {
+  operation.busy = false;
   if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) {
-    operation.busy = false;
     --shared_.in_flight;
     return;
   }
@@ -251,7 +258,7 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) --shared_.in_flight;
   // Credit that comes too late for a peer that has left is no failure of ours.
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
-  if (operation.purpose == Purpose::kCreditSend || gone_) return;
+  if (operation.purpose == Purpose::kCreditSend || gone_ || withdrawing_) return;
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric_.text(entry));
 }
 
@@ -264,9 +271,7 @@ void Peer::give_up(Code code, std::string_view text) {
 bool Peer::pending() const {
   if (broken_) return false;
   const auto waits_to_send = [this](const SendRing& ring) { return ring.posted != ring.committed && !gone_; };
-  const auto waits_to_receive = [](const ReceiveRing& ring) {
-    return ring.posted != ring.released + ring.slots.count();
-  };
+  const auto waits_to_receive = [](const ReceiveRing& ring) { return !ring.complete(); };
   return owes_credit() || std::any_of(sends_.begin(), sends_.end(), waits_to_send) ||
          std::any_of(receives_.begin(), receives_.end(), waits_to_receive);
 }
@@ -288,6 +293,21 @@ bool Peer::farewell() {
     return ring.limit == ring.committed + ring.slots.count();
   };
   return told && (gone_ || std::all_of(sends_.begin(), sends_.end(), received));
+}
+
+void Peer::withdraw() {
+  withdrawing_ = true;
+  for (ReceiveRing& ring : receives_) {
+    for (std::uint32_t number = 0; number < ring.slots.count(); ++number) {
+      if (ring.slots.operation(number).busy) fabric_.cancel(&ring.slots.operation(number));
+    }
+  }
+}
+
+bool Peer::withdrawn() const {
+  const auto idle = [](const auto& ring) { return ring.slots.idle(); };
+  return std::all_of(receives_.begin(), receives_.end(), idle) &&
+         std::all_of(sends_.begin(), sends_.end(), idle) && idle(credit_);
 }
 
 }  // namespace hansa::libfabric

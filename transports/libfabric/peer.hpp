@@ -6,7 +6,6 @@
 // goes by messages of its own, at the latest a few polls later.
 #pragma once
 
-#include <bit>
 #include <chrono>
 #include <memory>
 
@@ -21,9 +20,11 @@ namespace hansa::libfabric {
 inline constexpr std::uint16_t kCreditLane = 15;
 inline constexpr std::uint16_t kMostLanes = kCreditLane;
 
-// Receives for credits from one peer: as many as it has slots to free, since each message frees one at least.
+// Receives for credits from one peer: as many as it has slots to free, since each message frees one at least;
+// and one for the message in flight, which data that says the same may overtake where the provider keeps no
+// order.
 constexpr std::uint32_t credit_receives(std::uint16_t lanes, std::uint32_t slots) {
-  return std::bit_ceil(lanes * slots);
+  return lanes * slots + 1;
 }
 
 // Receives that stand for one peer in all.
@@ -54,8 +55,11 @@ class Peer {
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
 
-  // Allocates and posts all receives; called once.
+  // Allocates and posts as many receives as the provider takes now; called once. The others follow by
+  // advance().
   Status start();
+  // Whether all of them are posted by now. Nothing is sent before this was true once.
+  bool stands();
 
   // As Endpoint's.
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead);
@@ -77,6 +81,12 @@ class Peer {
   // True when that is told and all that was sent is received, or never will be.
   bool farewell();
 
+  // The end, where a region must be closed before its endpoint: asks for the end of all receives; whether
+  // nothing of this peer is posted any more; closes the region.
+  void withdraw();
+  bool withdrawn() const;
+  void close_region() { region_.reset(); }
+
   bool waiting = false;  // the transport's mark: stands in its list of peers to advance
 
  private:
@@ -84,8 +94,10 @@ class Peer {
 
   Status allocate();
   std::uint64_t tag(Rank sender, std::uint16_t lane, std::uint32_t sequence) const;
-  bool may_post() const { return !stalled_ && !broken_; }
+  bool may_post() const { return !stalled_ && !broken_ && !withdrawing_; }
   bool accepted(ssize_t result);
+  // Whether the peer may be given cause to send credits: all its receives for them stand.
+  bool takes_credits() const { return receives_.back().complete(); }
   bool post_sends(std::uint16_t lane);
   bool post_receives(ReceiveRing& ring);
   bool post_credit();
@@ -104,7 +116,10 @@ class Peer {
   std::vector<ReceiveRing> receives_;  // by lane, then the credits'
   SendRing credit_;                    // of one slot
   std::uint32_t patience_ = 0;         // polls since credit was first owed
+  std::uint32_t refusals_ = 0;         // of receives, in a row
   bool talked_ = false;                // anything was ever sent or received
+  bool started_ = false;               // all receives stood
+  bool withdrawing_ = false;           // receives end because we want them to
   bool closed_ = false;                // by our user
   bool parting_ = false;               // our farewell is due
   bool parted_ = false;                // our farewell is posted

@@ -5,6 +5,7 @@
 
 #include <rdma/fabric.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct Operation {
   Peer* peer = nullptr;
   Purpose purpose = Purpose::kSend;
   std::uint16_t lane = 0;
-  bool busy = false;        // sends: committed and not yet completed, so the slot must not change
+  bool busy = false;        // with the provider, or committed: the slot must not change until it is completed
   bool arrived = false;     // receives: completed and not yet released
   std::uint32_t bytes = 0;  // of the payload
 };
@@ -47,6 +48,10 @@ class Slots {
   Slots(std::byte* memory, std::size_t payload, std::uint32_t count, const Operation& kind)
       : memory_(memory), payload_(payload), operations_(count, kind) {}
   std::uint32_t count() const { return static_cast<std::uint32_t>(operations_.size()); }
+  bool idle() const {
+    return std::none_of(operations_.begin(), operations_.end(),
+                        [](const Operation& one) { return one.busy; });
+  }
   Operation& operation(std::uint32_t number) { return operations_[number % count()]; }
   std::uint32_t number_of(const Operation& operation) const {
     return static_cast<std::uint32_t>(&operation - operations_.data());
@@ -74,11 +79,13 @@ struct SendRing {
 
 struct ReceiveRing {
   Slots slots;
+  std::uint32_t window = 0;    // receives that stand at a time; at most as many as slots
   std::uint32_t released = 0;  // by the user
-  std::uint32_t posted = 0;    // receives that the provider has taken; at most released + count
+  std::uint32_t posted = 0;    // receives that the provider has taken; at most released + window
   std::uint32_t told = 0;      // the last value of `posted` that the peer was sent
 
   std::uint32_t owed() const { return posted - told; }
+  bool complete() const { return posted == released + window; }
 };
 
 }  // namespace hansa::libfabric

@@ -1,0 +1,85 @@
+// How the libfabric transport takes what cxi tells it: its name, its short queues, its errors.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "hansa/transport.hpp"
+#include "transports/libfabric/address.hpp"
+#include "transports/libfabric/libfabric.hpp"
+
+namespace hansa::test {
+namespace {
+
+// From here on it is what "libfabric.so.1" means to this process.
+class CxiTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    ASSERT_NE(dlopen(CXI_RULES_PATH, RTLD_NOW | RTLD_LOCAL), nullptr) << dlerror();
+    setenv("CXI_RULES_ABORT", "1", 1);
+  }
+  void set(const char* name, const char* value) {
+    setenv(name, value, 1);
+    names_.push_back(name);
+  }
+  void TearDown() override {
+    for (const char* name : names_) unsetenv(name);
+  }
+
+ private:
+  std::vector<const char*> names_;
+};
+
+TEST_F(CxiTest, IsPreferredToSockets) {
+  const auto opened = open_libfabric({.communicator = 3});
+  ASSERT_TRUE(opened.ok()) << opened.status().c_str();
+  const auto address = libfabric::Address::decode(opened.value()->address());
+  ASSERT_TRUE(address.ok()) << address.status().c_str();
+  EXPECT_EQ(address.value().provider, libfabric::provider_identity("cxi"));
+  EXPECT_EQ(address.value().loopback, 0u) << "a fabric reaches other hosts";
+  EXPECT_EQ(address.value().name.size(), 8u);
+}
+
+TEST_F(CxiTest, TakesTheNicThatTheInterfaceNamesAndElseTheFirst) {
+  for (const char* interface : {"cxi0", "lo", ""})
+    EXPECT_TRUE(open_libfabric({.interface = interface}).ok()) << interface;
+}
+
+TEST_F(CxiTest, RefusesAPeerOfAnotherProvider) {
+  const auto opened = open_libfabric({.communicator = 3});
+  ASSERT_TRUE(opened.ok()) << opened.status().c_str();
+  auto address = libfabric::Address::decode(opened.value()->address());
+  address.value().provider = libfabric::provider_identity("tcp;ofi_rxm");
+  EXPECT_EQ(opened.value()->connect(0, address.value().encode()).status().code(), Code::kInvalidUsage);
+}
+
+TEST_F(CxiTest, ShortQueuesMakeFewerSlots) {
+  set("CXI_RULES_QUEUE", "18");
+  const auto some = open_libfabric({.ranks = 2});
+  ASSERT_TRUE(some.ok()) << some.status().c_str();
+  EXPECT_EQ(some.value()->capabilities().slots, 4u);
+  const Status none = open_libfabric({.ranks = 5}).status();
+  EXPECT_EQ(none.code(), Code::kUnsupported);
+  EXPECT_NE(none.message().find("25 posted receives"), std::string_view::npos) << none.c_str();
+}
+
+TEST_F(CxiTest, AFailedMessageIsToldWithPeerAndProvidersWords) {
+  set("CXI_RULES_FAIL", "1");
+  auto opened = open_libfabric({.communicator = 3});
+  ASSERT_TRUE(opened.ok()) << opened.status().c_str();
+  Transport& transport = *opened.value();
+  auto self = transport.connect(0, transport.address());
+  ASSERT_TRUE(self.ok()) << self.status().c_str();
+  ASSERT_NE(self.value()->reserve(0, 0), nullptr);
+  self.value()->commit(0, 8, 1);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (transport.status().ok() && std::chrono::steady_clock::now() < end) transport.poll();
+  const Status status = transport.status();
+  EXPECT_EQ(status.code(), Code::kRemote);
+  for (const char* part : {"libfabric", "rank 0", "No route to host", "provider error 113"})
+    EXPECT_NE(status.message().find(part), std::string_view::npos) << part << " in: " << status.c_str();
+}
+
+}  // namespace
+}  // namespace hansa::test
