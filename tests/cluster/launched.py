@@ -28,6 +28,11 @@ def timed(scene, place, *arguments):
     print(f"{' '.join([scene.__name__, *arguments])}: {time.monotonic() - begin:.1f} s", flush=True)
 
 
+def hosts_of(output):
+    """Of the ranks of a benchmark, in order."""
+    return [line["node"] for line in bench_parsers.RANK.finditer(output)]
+
+
 def check_bench(output, hosts):
     """One table of all sizes by as many ranks, each on its host, where ranks are counted from 0."""
     ranks = [(line["node"], int(line["device"])) for line in bench_parsers.RANK.finditer(output)]
