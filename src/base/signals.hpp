@@ -21,7 +21,7 @@ class SignalsBlocked {
 };
 
 // At its end the program's signals have the handlers that they had at its beginning, whatever a library that
-// was loaded meanwhile has put there.
+// was loaded meanwhile has put there; or another thread of the program, so keep it short.
 class HandlersKept {
  public:
   HandlersKept() noexcept;

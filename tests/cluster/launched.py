@@ -1,6 +1,7 @@
-"""Jobs whose ranks a launcher spreads over hosts: what they are started with, and what `hansa bench` and launched_rank of
-tests/multiprocess must print."""
+"""Jobs whose ranks a launcher spreads over hosts: what they are started with, and what must be printed by `hansa bench`, and by
+launched_rank and comm_id_rank of tests/multiprocess."""
 import os
+import re
 import sys
 import time
 
@@ -9,6 +10,7 @@ import bench_parsers  # noqa: E402
 
 SIZES = [8, 64, 512, 4096]
 BENCH = ["bench", "all_reduce", "-b", "8", "-e", "4K", "-f", "8", "-n", "2"]
+AT_COMM_ID = ["env", "NCCL_COMM_ID=h0:5000"]  # before a program whose rank 0 runs there
 TRACES = ("SLURM", "SBATCH", "PMI", "OMPI_", "MPI_", "HYDI_", "TORCHELASTIC_", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_")
 
 
@@ -50,3 +52,9 @@ def check_ranks(output, hosts, launcher):
               for rank, host in enumerate(hosts)]
     found = sorted(line for line in output.splitlines() if line.startswith("rank "))
     check(found == wanted, "expected\n  " + "\n  ".join(wanted) + "\ngot", output)
+
+
+def check_sums(output):
+    """Of four ranks that meet at NCCL_COMM_ID."""
+    found = sorted(line for line in output.splitlines() if re.match(r"rank \d of \d: sum", line))
+    check(found == [f"rank {rank} of 4: sum 10" for rank in range(4)], "four ranks have met at NCCL_COMM_ID", output)

@@ -1,4 +1,4 @@
-"""`hansa bench` on two hosts, started as users start it: launchers_test.py LAUNCHER HANSA LAUNCHED_RANK TORCHRUN_FOLDER"""
+"""Programs on two hosts, started as users start them: launchers_test.py LAUNCHER HANSA LAUNCHED_RANK COMM_ID_RANK TORCHRUN_FOLDER"""
 import os
 import shutil
 import subprocess
@@ -6,14 +6,15 @@ import sys
 import tempfile
 
 from cluster import Cluster, Unavailable
-from launched import BENCH, check, check_bench, check_ranks, environment, timed
+from launched import AT_COMM_ID, BENCH, check, check_bench, check_ranks, check_sums, environment, timed
 from remote_shell import RemoteShell
 import torchrun_wheel  # beside bench_parsers, whose folder `launched` makes known
 
-LAUNCHER, HANSA, LAUNCHED_RANK, TORCHRUN_FOLDER = sys.argv[1:5]
+LAUNCHER, HANSA, LAUNCHED_RANK, COMM_ID_RANK, TORCHRUN_FOLDER = sys.argv[1:6]
 SSH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remote_shell.py")
 BLOCKS, IN_TURN = ["h0", "h0", "h1", "h1"], ["h0", "h1", "h0", "h1"]
 OWN = environment(TMPDIR="/dev/shm", OMP_NUM_THREADS="1")  # what launchers leave there ends with the host
+OMPI_NUMBERS = ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"]
 PATIENCE = 90
 
 
@@ -42,6 +43,7 @@ def mpich(cluster):
     for place, hosts in (("2", BLOCKS), ("1", IN_TURN)):
         check_bench(run_by_ssh(cluster, *mpiexec, "-ppn", place, HANSA, *BENCH), hosts)
         check_ranks(run_by_ssh(cluster, *mpiexec, "-ppn", place, LAUNCHED_RANK), hosts, "PMI-1")
+        check_sums(run_by_ssh(cluster, *mpiexec, "-ppn", place, *AT_COMM_ID, COMM_ID_RANK, "PMI_RANK", "PMI_SIZE"))
 
 
 def open_mpi(cluster):
@@ -50,13 +52,15 @@ def open_mpi(cluster):
     for place, hosts in (("slot", BLOCKS), ("node", IN_TURN)):
         check_bench(run_by_ssh(cluster, *mpirun, "--map-by", place, HANSA, *BENCH), hosts)
         check_ranks(run_by_ssh(cluster, *mpirun, "--map-by", place, LAUNCHED_RANK), hosts, "PMIx")
+        check_sums(run_by_ssh(cluster, *mpirun, "--map-by", place, *AT_COMM_ID, COMM_ID_RANK, *OMPI_NUMBERS))
 
 
 def torchrun(cluster):
     """An agent on each host, which meet at the first's."""
     program, variables = torchrun_wheel.find(TORCHRUN_FOLDER)
     for command, judge in (([HANSA, *BENCH], lambda output: check_bench(output, BLOCKS)),
-                           ([LAUNCHED_RANK], lambda output: check_ranks(output, BLOCKS, "torchrun"))):
+                           ([LAUNCHED_RANK], lambda output: check_ranks(output, BLOCKS, "torchrun")),
+                           ([*AT_COMM_ID, COMM_ID_RANK, "RANK", "WORLD_SIZE"], check_sums)):
         agents = [host.start([program, "--nnodes=2", f"--node-rank={rank}", "--nproc-per-node=2", "--master-addr=h0", "--master-port=29500",
                               "--no-python", *command], env={**OWN, **variables}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True) for rank, host in enumerate(cluster.hosts)]

@@ -1,10 +1,9 @@
 """Our programs on two nodes of Slurm: launch_test.py HANSA LAUNCHED_RANK COMM_ID_RANK"""
-import re
 import shutil
 import sys
 
 from slurm import TEMPORARY, Slurm, Unavailable
-from launched import BENCH, check, check_bench, check_ranks, timed
+from launched import AT_COMM_ID, BENCH, check, check_bench, check_ranks, check_sums, timed
 
 HANSA, LAUNCHED_RANK, COMM_ID_RANK = sys.argv[1:4]
 TWO_EACH, CYCLIC = ["-N2", "--ntasks-per-node=2"], "--distribution=cyclic"
@@ -27,15 +26,10 @@ def meets_by_pmi(slurm, flag, launcher):
         check_ranks(srun(slurm, flag, *placing, LAUNCHED_RANK), hosts, launcher)
 
 
-def check_sums(output):
-    found = sorted(line for line in output.splitlines() if re.match("rank . of .: sum", line))
-    check(found == [f"rank {rank} of 4: sum 10" for rank in range(4)], "four ranks have met at NCCL_COMM_ID", output)
-
-
 def meets_at_an_address(slurm):
     """Without a process manager: a place that all are told."""
     for placing in (TWO_EACH, [*TWO_EACH, CYCLIC]):
-        check_sums(srun(slurm, *placing, COMM_ID_RANK, "SLURM_PROCID", "SLURM_NTASKS", NCCL_COMM_ID="h0:5000"))
+        check_sums(srun(slurm, *placing, *AT_COMM_ID, COMM_ID_RANK, "SLURM_PROCID", "SLURM_NTASKS"))
     place = dict(MASTER_ADDR="h0", MASTER_PORT="29500")
     check_ranks(srun(slurm, *TWO_EACH, LAUNCHED_RANK, **place), BLOCKS, "MASTER_ADDR")
     check_bench(srun(slurm, "-N2", "-n3", HANSA, *BENCH, **place), UNEVEN)

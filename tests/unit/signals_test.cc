@@ -28,7 +28,7 @@ TEST(SignalsBlocked, InThreadsThatStartMeanwhile) {
   std::thread thread;
   {
     const SignalsBlocked in_the_thread;
-    thread = std::thread([&] { there = blocked(SIGTERM) && blocked(SIGUSR1) && blocked(SIGRTMAX); });
+    thread = std::thread([&] { there = blocked(SIGTERM) && blocked(SIGUSR1) && blocked(SIGRTMIN); });
     EXPECT_TRUE(blocked(SIGTERM));
   }
   thread.join();
