@@ -4,6 +4,7 @@ build_packages=(cmake ninja-build g++ pkg-config python3 libfmt-dev libsodium-de
                 libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev)
 test_packages=(gdb procps binutils clang clang-format libclang-rt-14-dev libstdc++-12-dev mpich libmpich-dev openmpi-bin libpmix-dev
                iproute2 util-linux g++-aarch64-linux-gnu qemu-user dpkg-dev file groff-base python3-pip)
+long_packages=(slurmctld slurmd slurm-client munge)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -1,6 +1,5 @@
 #include "control/event_loop.hpp"
 
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/signals.hpp"
 
 namespace hansa::control {
 namespace {
@@ -51,11 +51,8 @@ Status EventLoop::start() {
   epoll_ = std::move(epoll);
   wake_ = std::move(wake);
 
-  // Signals are the application's: none may land on this thread.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread{};
+  const SignalsBlocked in_the_thread;
   const int error = pthread_create(
       &thread, nullptr,
       [](void* self) -> void* {
@@ -63,7 +60,6 @@ Status EventLoop::start() {
         return nullptr;
       },
       this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return system_error("cannot start the control thread", error);
   pthread_setname_np(thread, "hansa-control");
   pthread_detach(thread);

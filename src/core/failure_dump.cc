@@ -1,6 +1,5 @@
 #include "core/failure_dump.hpp"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <exception>
@@ -8,6 +7,7 @@
 
 #include "base/config.hpp"
 #include "base/log.hpp"
+#include "base/signals.hpp"
 #include "control/flight_dump.hpp"
 #include "core/factory.hpp"
 
@@ -27,10 +27,7 @@ void FailureDump::start(std::string_view reason) noexcept try {
   wanted_ = true;
   reason_ = reason;
   if (running_) return;
-  // Signals are for the program's own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const SignalsBlocked in_the_thread;
   try {
     std::thread([this] { write_all(); }).detach();
     running_ = true;
@@ -38,7 +35,6 @@ void FailureDump::start(std::string_view reason) noexcept try {
     wanted_ = false;
     HANSA_WARN("nothing is written to HANSA_DUMP={}: a thread cannot be started", config().dump);
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 } catch (const std::exception&) {
   // Out of memory: there is worse to tell of.
 }

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "base/signals.hpp"
 #include "base/wait.hpp"
 
 namespace hansa {
@@ -20,22 +20,17 @@ constexpr std::chrono::microseconds kNap{500};  // between looks at what nobody 
 
 Status Progress::start_thread() {
   if (started_) return {};
-  // Signals are for the program's own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Status status;
+  const SignalsBlocked in_the_thread;
   try {
     std::thread([this] { loop(); }).detach();
     started_ = true;
   } catch (const std::system_error& error) {
-    status = Status(Code::kSystem,
-                    fmt::format("a thread cannot be started: {}; RLIMIT_NPROC or the pids cgroup may be "
-                                "too low",
-                                error.what()));
+    return Status(Code::kSystem,
+                  fmt::format("a thread cannot be started: {}; RLIMIT_NPROC or the pids cgroup may be "
+                              "too low",
+                              error.what()));
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  return {};
 }
 
 Status Progress::submit(std::vector<std::unique_ptr<Operation>> operations) {

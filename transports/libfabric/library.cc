@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "base/signals.hpp"
+
 namespace hansa::libfabric {
 namespace {
 
@@ -19,6 +21,7 @@ bool find(void* handle, const char* name, Function& into) {
 }  // namespace
 
 Result<std::shared_ptr<const Library>> Library::load() {
+  const HandlersKept handlers;  // of its providers' libraries, libinfinipath sets some that end the program
   void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
     return Status(

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/process.hpp"
+#include "base/signals.hpp"
 #include "bootstrap/launchers/environment.hpp"
 #include "bootstrap/launchers/pmix_abi.hpp"
 
@@ -112,7 +113,7 @@ class Pmix final : public KeyValueSpace {
   Pmix& operator=(const Pmix&) = delete;
 
   Status start() {
-    if (const int status = library_.init(&self_, nullptr, 0); status != pmix::kSuccess)
+    if (const int status = init(); status != pmix::kSuccess)
       return Status(
           Code::kUnsupported,
           fmt::format("PMIX_NAMESPACE is set, but no PMIx server answers ({}); start this process "
@@ -171,6 +172,11 @@ class Pmix final : public KeyValueSpace {
   }
 
  private:
+  int init() {
+    const SignalsBlocked in_its_threads;
+    return library_.init(&self_, nullptr, 0);
+  }
+
   Status check_usable() const {
     if (!broken_ && owner_ == process_generation()) return Status();
     return Status(Code::kInvalidUsage,
