@@ -29,9 +29,11 @@ def find(program, package):
 def run_by_ssh(cluster, *command):
     """What a launcher prints that starts its daemons on other hosts by remote_shell.py."""
     with RemoteShell(cluster, OWN) as shell, tempfile.TemporaryFile("w+") as output:
-        launcher = cluster.hosts[0].start(command, env=OWN, stdin=subprocess.DEVNULL, stdout=output,
-                                          stderr=subprocess.STDOUT)
-        shell.serve(launcher, PATIENCE)
+        launcher = cluster.hosts[0].start(command, env=OWN, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            shell.serve(launcher, PATIENCE)
+        except subprocess.TimeoutExpired:
+            launcher.kill()
         output.seek(0)
         printed = output.read()
     check(launcher.wait() == 0, f"{' '.join(command)}: exit status {launcher.returncode}", printed)
