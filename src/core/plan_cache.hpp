@@ -23,11 +23,13 @@ class PlanCache {
  public:
   // Facts that all ranks share. `message_bytes`: the least Capabilities::message_bytes() between any two, so
   // that all cut the same chunks. `direct`: every rank reaches every other's memory. `copies_dear`: for some,
-  // Capabilities says so. `wish`: HANSA_ALGORITHM. `poll` moves the endpoints on.
+  // Capabilities says so. `levels`: of these ranks; outlives this. `wish`: HANSA_ALGORITHM. `poll` moves the
+  // endpoints on.
   struct Reach {
     std::size_t message_bytes = 0;
     bool direct = false;
     bool copies_dear = false;
+    const Levels* levels = nullptr;
   };
   PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach, std::string wish,
             CombineChooser choose, std::function<bool()> poll);
