@@ -7,6 +7,7 @@
 
 #define HANSA_FAMILIES(FAMILY) \
   FAMILY(direct)               \
+  FAMILY(two_shot)             \
   FAMILY(exchange)             \
   FAMILY(circulant)            \
   FAMILY(double_tree)          \
@@ -14,7 +15,8 @@
   FAMILY(linear)               \
   FAMILY(bruck)                \
   FAMILY(pairwise)             \
-  FAMILY(ring)
+  FAMILY(ring)                 \
+  FAMILY(hierarchical)
 
 namespace hansa {
 namespace algorithms {

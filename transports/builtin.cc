@@ -7,11 +7,13 @@ namespace hansa {
 
 std::span<const TransportKind> builtin_transports() {
   static constexpr TransportKind kTransports[] = {
-      {"inproc", probe_inproc, [](const TransportOptions& options) { return open_inproc(options); }, true},
+      {"inproc", probe_inproc, [](const TransportOptions& options) { return open_inproc(options); }, true,
+       true},
       {"shm", probe_shm,
        [](const TransportOptions& options) {
          return open_shm(options, shm_slots(options.ranks, options.lanes));
-       }},
+       },
+       false, true},
       {"libfabric", probe_libfabric, [](const TransportOptions& options) { return open_libfabric(options); }},
   };
   return kTransports;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "hansa/levels.hpp"
 #include "hansa/schedule.hpp"
 #include "hansa/types.hpp"
 
@@ -16,6 +17,8 @@ struct Query {
   Rank ranks = 1;
   Rank root = 0;            // meaningful where rooted(collective)
   std::uint32_t radix = 2;  // of trees, exchanges and Bruck; 2..8
+  // Of these ranks; outlives the query. Null: nothing is known, all ranks are equally near.
+  const Levels* levels = nullptr;
 
   bool operator==(const Query&) const = default;
 };
@@ -28,9 +31,10 @@ struct Algorithm {
   // The schedule of rank `self`. Query must be supported.
   Schedule (*build)(const Query&, Rank self);
   // The algorithm's stated cost, written down apart from build() so that the checker can hold one
-  // against the other: how many blocks `from` sends to `to`, ...
+  // against the other: how many blocks `from` sends to `to` (with uneven levels: at most), ...
   std::uint64_t (*blocks_sent)(const Query&, Rank from, Rank to);
-  // ... and the longest chain of messages, each waiting for the one before (the alpha term).
+  // ... and the longest chain of messages, each waiting for the one before (the alpha term; with uneven or
+  // several levels: of one rail by itself).
   std::uint32_t (*rounds)(const Query&);
 };
 

@@ -166,8 +166,31 @@ Schedule parallel(const Schedule& first, const Schedule& second);
 // have scratch of their own and wait for each other only where they share a channel.
 Schedule pipeline(const Schedule& schedule, std::uint32_t fragments);
 // on_subset: a schedule built for members.size() ranks, run by those members of a larger whole: peer i
-// becomes members[i], block b becomes blocks[b] (of `total_blocks`).
+// becomes members[i], block b becomes blocks[b] (of `total_blocks`). Where that is kNoBlock there is no such
+// block: it is left out of every step.
+inline constexpr std::uint32_t kNoBlock = 0xffffffffu;
 Schedule on_subset(const Schedule& schedule, Rank ranks, std::span<const Rank> members,
                    std::uint32_t total_blocks, std::span<const std::uint32_t> blocks);
+
+// on_rails: a schedule of one of several parts, each of which is several ranks that act as one. It is run
+// once for every rail. On a rail one rank speaks for each part and runs the schedule: peer i
+// becomes speakers[i], block b becomes blocks[b] or is left out. A source in the input becomes the inputs of
+// all givers, combined in their order; what is written to the output for the last time goes to all takers as
+// well. The part's other givers and takers only offer and accept. No block of the input may be read in more
+// than one step.
+struct Rail {
+  std::vector<Rank> speakers;         // by part
+  std::vector<std::uint32_t> blocks;  // by block of the schedule; other rails have others
+  std::vector<Rank> givers, takers;   // of self's part
+};
+struct Part {
+  Rank self, ranks;      // of the whole
+  Rank number;           // of self's part
+  std::uint32_t blocks;  // of the whole
+  // What is given is a result already (a broadcast's): a giver that does not speak keeps a copy in its
+  // output, and is no taker.
+  bool keeps = false;
+};
+Schedule on_rails(const Schedule& schedule, const Part& part, std::span<const Rail> rails);
 
 }  // namespace hansa

@@ -175,6 +175,8 @@ struct TransportKind {
   Status (*probe)();
   Result<std::unique_ptr<Transport>> (*open)(const TransportOptions&);
   bool within_process = false;  // reaches nobody else, so where no two ranks share one it need not be tried
+  bool within_host =
+      false;  // reaches nobody else, so those it connects are of one host; such rows come first
 };
 
 // In order of preference.

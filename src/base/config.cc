@@ -87,11 +87,6 @@ class Reader {
       finding.why = remark;
       if (!remark.empty())
         complain(fmt::format("{}={} ({}): {}", shown.name, shown.value, shown.origin, remark));
-      if (setting.trait == Trait::kPlanned && variable.value != setting.standard) {
-        finding.why = "has no effect in this version yet";
-        complain(
-            fmt::format("{} ({}) has no effect in this version yet; unset it", shown.name, shown.origin));
-      }
       hold(setting, shown);
     }
     reading_.findings.push_back(std::move(finding));

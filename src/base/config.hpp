@@ -77,7 +77,6 @@ struct Config {
 struct Setting {
   enum class Trait : std::uint8_t {
     kNone,
-    kPlanned,  // read and checked, but nothing heeds it yet
     kHidden,   // its value is shown to nobody
     kTesting,  // of no use but to tests
   };

@@ -210,8 +210,9 @@ constexpr Setting kSettings[] = {
      "Where each rank writes what it did last, as hansa-flight-HOST-PID-RANK.json, when a communicator "
      "fails; by default nowhere.",
      parse_dump},
-    {"HANSA_TOPOLOGY", "", "a file", "What lies where (hosts, groups), instead of what discovery finds.",
-     keep<&Config::topology>, Trait::kPlanned},
+    {"HANSA_TOPOLOGY", "", "a file of lines like group a: node[1-4] node7",
+     "Which hosts are near each other, so that little crosses from one group to another; by default all are.",
+     keep<&Config::topology>},
     {"HANSA_CHECKSUM", "0", "0 or 1",
      "Whether every message carries a checksum that its receiver verifies; no rank then reaches another's "
      "memory "

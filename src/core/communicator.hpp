@@ -200,6 +200,7 @@ class Communicator {
   Rank neighbours() const;
   std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
+  Status find_levels();
   Status check_tables(const Request& request) const;
   Status check_overlap(const Request& request) const;
   Status check_table_overlap(const Request& request) const;
@@ -265,6 +266,7 @@ class Communicator {
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
   bool lingers_ = false;  // see Connections
+  Levels levels_;
   std::optional<PlanCache> plans_;
   std::unique_ptr<OneSided> one_sided_;  // once a window is shown
   std::vector<std::unique_ptr<const Window>> windows_, hidden_windows_;

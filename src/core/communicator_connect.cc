@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "core/communicator.hpp"
 #include "core/factory.hpp"
+#include "topology/topology_file.hpp"
 #include "tuner/tuner.hpp"
 
 namespace hansa {
@@ -221,6 +222,35 @@ std::string Communicator::transports() const {
   return "inproc,shm," + options_.network;
 }
 
+namespace {
+
+// " on 4 hosts in 2 groups", as far as there are several.
+std::string where(const Levels& levels) {
+  if (levels.hosts() < 2) return {};
+  return fmt::format(" on {} hosts{}", levels.hosts(),
+                     levels.groups() > 1 ? fmt::format(" in {} groups", levels.groups()) : "");
+}
+
+}  // namespace
+
+// Hosts by what connected; groups by the file, where there is one.
+Status Communicator::find_levels() {
+  const std::vector<std::uint32_t> hosts = connections_->hosts();
+  std::vector<std::uint32_t> groups;
+  if (!config().topology.empty()) {
+    HANSA_ASSIGN_OR_RETURN(const TopologyFile file, TopologyFile::read(config().topology));
+    for (const Member& member : session_->members()) {
+      const auto group = file.group_of(member.host_name);
+      if (!group)
+        return Status(Code::kInvalidUsage, fmt::format("HANSA_TOPOLOGY={} has no group for host {}",
+                                                       config().topology, member.host_name));
+      groups.push_back(*group);
+    }
+  }
+  levels_ = Levels(hosts, groups);
+  return {};
+}
+
 Status Communicator::connect_peers() {
   PlanCache::Reach reach{std::size_t{1} << 20, true, false};
   std::span<Endpoint* const> endpoints;
@@ -245,13 +275,16 @@ Status Communicator::connect_peers() {
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
     lingers_ = connections_->lingers();
+    HANSA_RETURN_IF_ERROR(find_levels());
+    reach.levels = &levels_;
     if (fault_point(Point::kInitAgreed)) return made_to_fail();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
     if (own_log_) own_log_->describe(connections_->summary(), crowded_);
     (void)fault_point(Point::kInitReady);
-    HANSA_INFO_ON(kInit, "communicator {}of {} ranks ready: {}{}; {}",
+    HANSA_INFO_ON(kInit, "communicator {}of {} ranks{} ready: {}{}; {}",
                   options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
-                  connections_->summary(), reach.direct ? ", large messages from memory to memory" : "",
+                  where(levels_), connections_->summary(),
+                  reach.direct ? ", large messages from memory to memory" : "",
                   crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
   plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),
@@ -263,9 +296,13 @@ namespace {
 
 // What ranks tell each other before they start.
 struct Facts {
-  std::uint64_t message_bytes, direct, copies_dear, wishes, checksum;
+  std::uint64_t message_bytes, direct, copies_dear, wishes, checksum, groups;
   cpu_set_t cores;
 };
+
+std::uint64_t digest(std::span<const Rank> numbers) {
+  return std::hash<std::string_view>()({reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()});
+}
 
 }  // namespace
 
@@ -277,9 +314,13 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
       reach.direct = reach.direct && endpoint->capabilities().direct;
       reach.copies_dear = reach.copies_dear || endpoint->capabilities().staged == Staged::kAll;
     }
-  Facts mine{reach.message_bytes, reach.direct,
-             reach.copies_dear,   std::hash<std::string>()(config().algorithm),
-             config().checksum,   {}};
+  Facts mine{reach.message_bytes,
+             reach.direct,
+             reach.copies_dear,
+             std::hash<std::string>()(config().algorithm),
+             config().checksum,
+             digest(levels_.group_of()),
+             {}};
   sched_getaffinity(0, sizeof mine.cores, &mine.cores);
   HANSA_ASSIGN_OR_RETURN(const auto everyone, session_->allgather(std::as_bytes(std::span(&mine, 1))));
   const std::vector<Member>& members = session_->members();
@@ -297,6 +338,10 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
       return Status(Code::kInvalidUsage,
                     fmt::format("rank {} has another HANSA_CHECKSUM than rank {}: set the same for all", rank,
                                 options_.rank));
+    if (theirs.groups != mine.groups)
+      return Status(Code::kInvalidUsage,
+                    fmt::format("rank {} has other groups in HANSA_TOPOLOGY than rank {}: give all the same",
+                                rank, options_.rank));
     reach.message_bytes = std::min<std::size_t>(reach.message_bytes, theirs.message_bytes);
     reach.direct = reach.direct && theirs.direct != 0;
     reach.copies_dear = reach.copies_dear || theirs.copies_dear != 0;

@@ -91,6 +91,7 @@ Result<Connections> Connections::open(Session& session, const TransportOptions& 
   all.endpoints_.resize(ranks);
   all.refusals_.resize(ranks);
   all.row_of_.assign(ranks, kNone);
+  all.near_.assign(ranks, std::vector<bool>(ranks));
   const std::size_t rows = builtin_transports().size();
   all.transports_.resize(rows);
   for (std::size_t row = 0; row < rows; ++row) {
@@ -162,6 +163,8 @@ Result<bool> Connections::keep_what_works(Session& session, std::size_t row) {
   bool complete = true;
   for (std::size_t a = 0; a < ranks; ++a) {
     if (everyone[a].size() != ranks) return Status(Code::kInternal, fmt::format("rank {} lost count", a));
+    for (std::size_t b = 0; b < ranks && builtin_transports()[row].within_host; ++b)
+      near_[a][b] = everyone[a][b] != std::byte{0};
     for (std::size_t b = 0; b < a; ++b) {
       if (everyone[a][b] != std::byte{0} && everyone[b][a] != std::byte{0}) continue;
       if (last)

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/hosts.hpp"
 #include "hansa/bootstrap.hpp"
 #include "hansa/status.hpp"
 #include "hansa/transport.hpp"
@@ -22,6 +23,8 @@ class Connections {
   // reason.
   static Result<Connections> open(Session& session, const TransportOptions& options, std::string_view forced);
 
+  // A label for each rank's host, the same on all ranks; see hosts.hpp.
+  std::vector<std::uint32_t> hosts() const { return hosts_of(near_); }
   // By rank; null for this rank itself.
   std::span<Endpoint* const> endpoints() const { return endpoints_; }
   // Moves all transports on; true if anything happened.
@@ -56,6 +59,7 @@ class Connections {
   std::vector<Transport*> used_;                        // those that are not null
   std::vector<std::size_t> row_of_;                     // by rank: of the transport in use, or kNone
   std::vector<std::string> refusals_;                   // by rank: why rows were passed over
+  std::vector<std::vector<bool>> near_;                 // who reaches whom within a host
   std::vector<std::unique_ptr<Endpoint>> owned_;
   std::vector<Endpoint*> endpoints_;
   std::size_t self_ = 0;

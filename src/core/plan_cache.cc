@@ -98,7 +98,7 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
 Result<Execution*> PlanCache::collective_plan(Operation& operation, bool premultiplied) {
   const Request& request = operation.request;
   const bool direct = reach_.direct && !premultiplied;
-  Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2};
+  Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2, reach_.levels};
   HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, operation.bytes, direct, wish_));
   operation.algorithm = algorithm;
   const Recipe recipe{algorithm, query.root, direct};

@@ -1,13 +1,9 @@
 #include "schedule/conflict.hpp"
 
+#include "schedule/ids.hpp"
+
 namespace hansa {
 namespace {
-
-template <class Visit>
-void for_each_id(const Blocks& blocks, std::uint32_t modulus, Visit visit) {
-  for (std::uint32_t i = 0; i < blocks.repeats; ++i)
-    for (std::uint32_t j = 0; j < blocks.count; ++j) visit((blocks.first + i * blocks.stride + j) % modulus);
-}
 
 bool is_run(const Blocks& blocks) { return blocks.repeats == 1; }
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 
+#include "hansa/levels.hpp"
 #include "hansa/schedule.hpp"
 
 namespace hansa {
@@ -20,6 +21,9 @@ namespace hansa {
 // Blocks are "5", "5..7" or "0..1 by 4, 3 times" (0 1 4 5 8 9); a lane other than 0 stands as "peer 4 lane
 // 1".
 std::string to_text(const Schedule& schedule, Rank self);
+
+// Whose host and group each rank is of: "hosts 0 0 1 1, groups 0 0 0 0".
+std::string to_text(const Levels& levels);
 
 // A standalone SVG of all ranks' schedules: a column a rank, a box a step, an arrow a message. A step stands
 // below all it waits for, so a row is a round of the longest chain; the whole step shows under the pointer.

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <iterator>
 
@@ -99,6 +100,11 @@ std::string to_text(const Schedule& schedule, Rank self) {
     if (inside && s + 1 == repeat->first_step + repeat->steps) ++repeat;
   }
   return text;
+}
+
+std::string to_text(const Levels& levels) {
+  return fmt::format("hosts {}, groups {}", fmt::join(levels.host_of(), " "),
+                     fmt::join(levels.group_of(), " "));
 }
 
 }  // namespace hansa

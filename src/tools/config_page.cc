@@ -81,10 +81,8 @@ std::string rows(bool foreign) {
   for (const Setting& setting : settings()) {
     if (setting.foreign() != foreign) continue;
     const std::string help =
-        escaped(setting.help) + (setting.trait == Setting::Trait::kPlanned
-                                     ? " *Has no effect in this version yet.*"
-                                 : setting.trait == Setting::Trait::kTesting ? " *For tests of this library.*"
-                                                                             : "");
+        escaped(setting.help) +
+        (setting.trait == Setting::Trait::kTesting ? " *For tests of this library.*" : "");
     text += foreign ? fmt::format("| `{}` | {} | {} |\n", setting.name, escaped(setting.accepts), help)
                     : fmt::format("| `{}` | {} | {} | {} |\n", setting.name, code(setting.standard),
                                   escaped(setting.accepts), help);

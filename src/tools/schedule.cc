@@ -16,10 +16,37 @@ struct ScheduleOptions {
   std::string collective, algorithm;
   Rank ranks = 8, rank = 0, root = 0;
   std::uint32_t radix = 2;
+  std::vector<std::uint32_t> hosts, groups;
   bool svg = false, all = false;
+  Levels levels;
 };
 
-const Algorithm* find(const ScheduleOptions& options, Query& query) {
+// A label for each member: as many of one as the part has.
+std::vector<std::uint32_t> labels_of(const std::vector<std::uint32_t>& sizes) {
+  std::vector<std::uint32_t> labels;
+  for (std::uint32_t part = 0; part < sizes.size(); ++part) labels.insert(labels.end(), sizes[part], part);
+  return labels;
+}
+
+bool lay_out(ScheduleOptions& options) {
+  if (options.hosts.empty()) return true;
+  const auto host_of = labels_of(options.hosts), group_of_host = labels_of(options.groups);
+  if (!options.groups.empty() && group_of_host.size() != options.hosts.size()) {
+    std::fprintf(stderr, "hansa: the groups have %zu hosts, but there are %zu\n", group_of_host.size(),
+                 options.hosts.size());
+    return false;
+  }
+  std::vector<std::uint32_t> group_of;
+  for (const std::uint32_t host : host_of)
+    if (!options.groups.empty()) group_of.push_back(group_of_host[host]);
+  options.ranks = static_cast<Rank>(host_of.size());
+  options.levels = Levels(host_of, group_of);
+  return true;
+}
+
+const Algorithm* find(ScheduleOptions& options, Query& query) {
+  if (!lay_out(options)) return nullptr;
+  if (!options.hosts.empty()) query.levels = &options.levels;
   query.ranks = options.ranks;
   query.root = options.root;
   query.radix = options.radix;
@@ -27,9 +54,9 @@ const Algorithm* find(const ScheduleOptions& options, Query& query) {
     if (name_of(row.collective) == options.collective && row.name == options.algorithm) {
       query.collective = row.collective;
       if (row.supports(query)) return &row;
-      std::fprintf(stderr, "hansa: %s %s cannot run with %d ranks, root %d, radix %u\n",
+      std::fprintf(stderr, "hansa: %s %s cannot run with %d ranks, root %d, radix %u%s\n",
                    options.collective.c_str(), options.algorithm.c_str(), options.ranks, options.root,
-                   options.radix);
+                   options.radix, options.hosts.empty() ? "; it may need --hosts" : "");
       return nullptr;
     }
   std::fprintf(stderr, "hansa: there is no %s %s; `hansa schedule list` shows what there is\n",
@@ -37,7 +64,7 @@ const Algorithm* find(const ScheduleOptions& options, Query& query) {
   return nullptr;
 }
 
-int show_schedule(const ScheduleOptions& options) {
+int show_schedule(ScheduleOptions& options) {
   Query query;
   const Algorithm* row = find(options, query);
   if (row == nullptr) return 1;
@@ -57,7 +84,7 @@ int show_schedule(const ScheduleOptions& options) {
   return 0;
 }
 
-int prove(const ScheduleOptions& options) {
+int prove(ScheduleOptions& options) {
   Query query;
   const Algorithm* row = find(options, query);
   if (row == nullptr) return 1;
@@ -79,6 +106,12 @@ void add_query(CLI::App* command, ScheduleOptions& options) {
   command->add_option("-n,--ranks", options.ranks, "ranks")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  command->add_option("--hosts", options.hosts, "ranks of each host, like 2,2,1; instead of --ranks")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--groups", options.groups, "hosts of each group, like 2,1")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1000));
   command->add_option("--root", options.root, "root rank")->capture_default_str();
   command->add_option("--radix", options.radix, "radix of trees and exchanges")->capture_default_str();
 }

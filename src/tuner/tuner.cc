@@ -40,9 +40,45 @@ const Algorithm* find(const Query& query, std::string_view name) {
   return nullptr;
 }
 
+// Between hosts a message costs much, and so does a byte: few rounds while vectors are small, then no more
+// bytes than must be. Where hosts have several ranks, or there are groups, the hierarchy of a row comes
+// before the row; elsewhere there is none.
+std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std::size_t bytes) {
+  const auto levels = query.levels->partitions();
+  const auto parts = static_cast<std::size_t>(levels.empty() ? query.ranks : levels.back().count());
+  const bool small = bytes <= 16 * 1024, few = parts <= 16, large = bytes / parts >= 256 * 1024;
+  switch (query.collective) {
+    case Collective::kAllReduce:
+    case Collective::kBarrier:
+      if (small) return {"leaders_recursive_doubling", "recursive_doubling", ""};
+      if (few) return {"rails_two_shot", "two_shot", "ring"};
+      if (large) return {"rails_ring", "ring", ""};
+      return {"rails_circulant", "circulant", ""};
+    case Collective::kReduceScatter:
+    case Collective::kReduceScatterV:
+      if (large && !few) return {"rails_ring", "ring", ""};
+      return {"rails_direct", few ? "direct" : "circulant", "ring"};
+    case Collective::kAllGather:
+    case Collective::kAllGatherV:
+      if (few) return {"rails_direct", "direct", "ring"};
+      if (large) return {"rails_ring", "ring", ""};
+      return {"rails_circulant", "circulant", ""};
+    case Collective::kBroadcast:
+    case Collective::kReduce:
+      if (small) return {"leaders_knomial", "knomial", ""};
+      if (few) return {"rails_two_shot", "two_shot", "ring"};
+      return {bytes / parts < 4096 ? "leaders_knomial" : "rails_two_shot", "double_binary_tree", ""};
+    case Collective::kAllToAll:
+      return {bytes <= 256 && query.ranks >= 64 ? "bruck" : "linear", "pairwise", ""};
+    default:
+      return {"linear", "knomial", ""};
+  }
+}
+
 // Names in order of preference. On one machine messages cost little and bytes cost much: everything
 // direct while all fits the caches, then what moves each byte least.
 std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes, bool direct) {
+  if (query.levels != nullptr && query.levels->hosts() > 1) return preferred_between_hosts(query, bytes);
   const bool small = bytes <= 32 * 1024;
   switch (query.collective) {
     case Collective::kAllReduce:

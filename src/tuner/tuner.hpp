@@ -15,6 +15,7 @@ Status check_wish(std::string_view wish);
 
 // `bytes`: of the whole vector (allreduce, broadcast, reduce), of the gathered or scattered whole, or of what
 // one rank sends (alltoall); 0 where ranks cannot know it alike (alltoallv).
+// Where query.levels tells of several hosts, rows that keep bytes off their links come first.
 // `direct`: every rank reaches every other's memory.
 // `wish`: HANSA_ALGORITHM, "ring" or "allreduce:ring,allgather:direct", where "ring|direct" is the better of
 // the two and "^ring|direct" any other; a wish that does not serve the collective at this rank count is

@@ -12,8 +12,8 @@ def main():
     rows = succeeds("schedule", "list").stdout.splitlines()
     for row in rows:  # each can be shown and proven
         collective, algorithm = row.split()[:2]
-        succeeds("schedule", "show", collective, algorithm, "--ranks", "4", "--all")
-        succeeds("schedule", "check", collective, algorithm, "--ranks", "4")
+        succeeds("schedule", "show", collective, algorithm, "--hosts", "2,2", "--all")
+        succeeds("schedule", "check", collective, algorithm, "--hosts", "2,2")
     demo = succeeds("demo", "--ranks", "3")
     expect("Out of bounds values : 0 OK" in demo.stdout, demo, "must check every value")
     for wrong in (("schedule", "show", "allreduce", "rng"), ("schedule", "show", "allreduce", "ring", "--rank", "9"), ("demo", "--ranks", "0"), ("nonsense",)):

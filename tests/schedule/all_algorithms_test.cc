@@ -9,6 +9,7 @@
 
 #include "queries.hpp"
 #include "schedule/check.hpp"
+#include "schedule/print.hpp"
 
 namespace hansa::test {
 namespace {
@@ -67,9 +68,11 @@ TEST_P(EveryRow, IsProvenAsPlans) {
   in_parallel(all.size(), [&](std::size_t i) {
     std::vector<Plan> plans;
     for (const Schedule& schedule : build_all(row, all[i].query)) plans.push_back(lower(schedule));
-    outcome.take(check_plans(all[i].query, plans, {all[i].slots, 3})
-                     .within(fmt::format("{} ranks, root {}, radix {}", all[i].query.ranks, all[i].query.root,
-                                         all[i].query.radix)));
+    const Query& query = all[i].query;
+    outcome.take(check_plans(query, plans, {all[i].slots, 3})
+                     .within(fmt::format("{} ranks{}, root {}, radix {}", query.ranks,
+                                         query.levels ? " on " + to_text(*query.levels) : "", query.root,
+                                         query.radix)));
   });
   EXPECT_TRUE(outcome.wrong.ok()) << outcome.wrong.message();
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hansa/algorithm.hpp"
+#include "queries.hpp"
 
 namespace hansa {
 namespace {
@@ -41,7 +42,7 @@ TEST(Print, NothingIsALineToo) {
 
 TEST(Print, PictureHasABoxAStepAndAnArrowAMessage) {
   for (const Algorithm& row : builtin_algorithms()) {
-    const Query query{row.collective, 6, 0, 2};
+    const Query query = test::queries(row, 6).front();
     std::vector<Schedule> all;
     for (Rank self = 0; self < query.ranks; ++self) all.push_back(row.build(query, self));
     std::size_t steps = 0, messages = 0, own = 0;

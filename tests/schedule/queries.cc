@@ -4,6 +4,8 @@
 #include <atomic>
 #include <thread>
 
+#include "tests/support/layouts.hpp"
+
 namespace hansa::test {
 
 std::string row_name(const Algorithm& row) {
@@ -19,9 +21,10 @@ std::vector<Schedule> build_all(const Algorithm& row, const Query& query) {
 bool uses_radix(const Algorithm& row) {
   for (Rank ranks = 1; ranks <= 9; ++ranks)
     for (std::uint32_t radix = 3; radix <= 8; ++radix) {
-      const Query binary{row.collective, ranks, 0, 2}, wider{row.collective, ranks, 0, radix};
-      if (row.supports(binary) != row.supports(wider)) return true;
-      if (row.supports(binary) && build_all(row, binary) != build_all(row, wider)) return true;
+      const auto binary = on_layouts(row, {row.collective, ranks, 0, 2}),
+                 wider = on_layouts(row, {row.collective, ranks, 0, radix});
+      if (binary.size() != wider.size()) return true;
+      if (!binary.empty() && build_all(row, binary[0]) != build_all(row, wider[0])) return true;
     }
   return false;
 }
@@ -37,8 +40,13 @@ std::vector<Query> queries(const Algorithm& row, Rank ranks) {
       if (ranks <= 16 || radix == 3 + static_cast<std::uint32_t>(ranks) % 6) radices.push_back(radix);
   std::vector<Query> all;
   for (const Rank root : roots)
-    for (const std::uint32_t radix : radices)
-      if (const Query query{row.collective, ranks, root, radix}; row.supports(query)) all.push_back(query);
+    for (const std::uint32_t radix : radices) {
+      const auto some = on_layouts(row, {row.collective, ranks, root, radix});
+      // With many ranks, another layout for every number of them.
+      const std::size_t one = static_cast<std::size_t>(ranks) % std::max<std::size_t>(some.size(), 1);
+      for (std::size_t i = 0; i < some.size(); ++i)
+        if (ranks <= 17 || i == one) all.push_back(some[i]);
+    }
   return all;
 }
 

@@ -14,7 +14,7 @@ std::string row_name(const Algorithm& row);
 // Whether the row's schedules differ with the radix at all.
 bool uses_radix(const Algorithm& row);
 // All supported queries of one rank count: all roots up to 17 ranks, then 0, 1, n-1; all radices up to 16
-// ranks, then 2 and another one.
+// ranks, then 2 and another one; for rows that need levels all layouts up to 17 ranks, then one.
 std::vector<Query> queries(const Algorithm& row, Rank ranks);
 std::vector<Schedule> build_all(const Algorithm& row, const Query& query);
 
