@@ -22,9 +22,9 @@ namespace hansa {
 class PlanCache {
  public:
   // Facts that all ranks share. `message_bytes`: the least Capabilities::message_bytes() between any two, so
-  // that all cut the same chunks. `direct`: every rank reaches every other's memory. `copies_dear`: some stage
-  // all messages that a channel holds. `levels`: of these ranks; outlives this. `wish`: HANSA_ALGORITHM. `poll`
-  // moves the endpoints on.
+  // that all cut the same chunks. `direct`: every rank reaches every other's memory. `copies_dear`: some
+  // stage all messages that a channel holds. `levels`: of these ranks; outlives this. `wish`:
+  // HANSA_ALGORITHM. `poll` moves the endpoints on.
   struct Reach {
     std::size_t message_bytes = 0;
     bool direct = false;
