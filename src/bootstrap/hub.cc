@@ -186,7 +186,12 @@ void Hub::enter(Below& below, const Entry& entry) {
   below.link->send(Message::kWelcome, Welcome{setup_.leader}.encode());
   entries_.push_back({entry, below.link, false});
   if (const Status good = judge(entry, setup_.leader, ranks()); !good.ok()) fail(good);
-  if (!failed_.ok()) return below.link->send(Message::kFail, Failure{failed_}.encode());
+  if (!failed_.ok()) {
+    below.link->send(Message::kFail, Failure{failed_}.encode());
+    if (!setup_.root_may_be_late) return;
+    if (root_) root_->send(Message::kEnter, entry.encode());  // so that the root knows who has heard of it
+    return close_doors();
+  }
   if (root_) root_->send(Message::kEnter, entry.encode());  // not open yet: sent by on_open()
 }
 

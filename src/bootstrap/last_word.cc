@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <thread>
 
 #include "bootstrap/frame.hpp"
 #include "bootstrap/handshake.hpp"
@@ -16,12 +17,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kPatience{1000};
+// The root of a reunion may come a moment later.
+constexpr std::chrono::milliseconds kPatience{1000}, kRedial{50};
 
 // A socket and the time there is left for it.
 class Conversation {
  public:
-  explicit Conversation(control::Descriptor fd) : fd_(std::move(fd)) {}
+  Conversation(control::Descriptor fd, Clock::time_point until) : fd_(std::move(fd)), until_(until) {}
 
   bool connected() {
     int error = 0;
@@ -61,28 +63,37 @@ class Conversation {
   }
 
   control::Descriptor fd_;
-  const Clock::time_point until_ = Clock::now() + kPatience;
+  const Clock::time_point until_;
 };
 
-}  // namespace
-
-void tell_root(const Invitation& invitation, Rank rank, const Status& news) {
+// Whether the root has heard it, or never will.
+bool told(const Invitation& invitation, BytesView word, Clock::time_point until) {
   auto fd = connect_tcp(invitation.root);
-  if (!fd.ok()) return;
-  Conversation root(std::move(fd).value());
+  if (!fd.ok()) return true;
+  Conversation root(std::move(fd).value(), until);
+  if (!root.connected()) return true;
   Key key = invitation.key();
   Transcript transcript;
   transcript.door = door_of(key, "root", "");
   transcript.dialer = random_key();
   std::array<std::byte, kChallengeBytes> challenge;
-  const bool proven = root.connected() && root.say(make_hello(transcript)) && root.hear(challenge) &&
+  const bool proven = root.say(make_hello(transcript)) && root.hear(challenge) &&
                       check_challenge(challenge, key, &transcript) && root.say(make_answer(key, transcript));
   if (proven) {
     FrameSealer sealer(frame_key(key, transcript, Side::kDialer));
-    const auto word = Dismissal{rank, news}.encode();
     if (root.say(sealer.seal(static_cast<std::uint8_t>(Message::kCannotCome), word))) root.finish();
   }
   forget(&key);
+  return proven;
+}
+
+}  // namespace
+
+void tell_root(const Invitation& invitation, Rank rank, const Status& news) {
+  const auto until = Clock::now() + kPatience;
+  const auto word = Dismissal{rank, news}.encode();
+  while (!told(invitation, word, until) && Clock::now() + kRedial < until)
+    std::this_thread::sleep_for(kRedial);
 }
 
 }  // namespace hansa::bootstrap

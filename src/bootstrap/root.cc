@@ -73,11 +73,12 @@ void Root::discard(control::EventLoop& loop, const Key& key) {
 void Root::on_link(std::shared_ptr<Link> link, bool) {
   ++connections_;
   link->set_owner(weak_from_this());
-  hosts_.push_back({std::move(link), {}, {}, false, false});
+  hosts_.push_back({std::move(link), {}, {}, {}, false, false});
 }
 
 void Root::on_exhausted(const Status& why) {
-  if (!assigned_) fail(why);
+  // Where nobody has come yet there is nobody to tell.
+  if (!assigned_ && (before_.ok() || !hosts_.empty())) fail(why);
 }
 
 Root::Host* Root::host_of(const Link& link) {
@@ -99,6 +100,8 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
     const auto next = next_.lock();
     if (next && type == Message::kEnter && Entry::parse(payload, &entry))
       next->told_.insert(entry.process.rank);
+    if (next && type == Message::kCannotCome && Dismissal::parse(payload, &last_word))
+      next->told_.insert(last_word.rank);
     return tell(*host, over_);
   }
   if (type == Message::kRegister && !host->registered && Registration::parse(payload, &registration)) {
@@ -112,6 +115,8 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
     fail(failure.status);
   } else if (type == Message::kCannotCome && Dismissal::parse(payload, &last_word)) {
+    // One more that could not come to the try before.
+    if (!before_.ok() && told_.insert(last_word.rank).second) return;
     fail(last_word.why);
     if (const auto next = next_.lock()) next->told_.insert(last_word.rank);
   } else if (type == Message::kDone && assigned_) {
@@ -130,8 +135,11 @@ void Root::enroll(Host& host, const Registration& registration) {
 
 void Root::enter(Host& host, const Entry& entry) {
   const Process& who = entry.process;
-  if (!before_.ok() && told_.insert(who.rank).second)
+  host.dismissed.erase(who.rank);
+  if (!before_.ok() && told_.insert(who.rank).second) {
+    host.dismissed.insert(who.rank);
     return host.link->send(Message::kDismiss, Dismissal{who.rank, before_}.encode());
+  }
   if (ranks_ == 0 && entry.protocol == kProtocol) {
     ranks_ = entry.ranks;
     first_ = who;
@@ -167,6 +175,7 @@ void Root::enter(Host& host, const Entry& entry) {
 }
 
 void Root::withdraw(Host& host, const Withdrawal& withdrawal) {
+  if (host.dismissed.contains(withdrawal.rank)) return;  // the answer is on its way
   if (assigned_) {
     // Now that all have come it is one of them.
     loop_.after(kConnecting, [weak = weak_from_this(), lateness = Lateness{0, withdrawal.waited_ms}] {

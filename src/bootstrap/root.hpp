@@ -40,6 +40,7 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
     std::shared_ptr<Link> link;
     Registration registration;
     std::vector<Process> ranks;
+    std::set<Rank> dismissed;  // on entering, as told of what was before
     bool registered = false, done = false;
   };
   Root(control::EventLoop& loop, std::shared_ptr<Gate> gate, const Key& key, const Process& self)

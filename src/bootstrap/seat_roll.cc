@@ -19,7 +19,11 @@ constexpr std::chrono::milliseconds kNoVerdict{3000};
 void Seat::ask(const Concern& concern) {
   loop_.post([self = shared_from_this(), concern] {
     if (self->left_ || !self->joined()) return;
-    if (!self->link_) return self->look_for_ended();
+    if (!self->link_) {
+      self->look_for_ended();
+      if (concern.why == Concern::Why::kLate) self->speak_for_leader(concern.number);
+      return;
+    }
     self->link_->send(Message::kConcern, RaisedConcern{self->self_.rank, concern}.encode());
     if (concern.why != Concern::Why::kLate) return;
     self->loop_.after(kNoVerdict,
@@ -99,12 +103,21 @@ void Seat::speak_for_leader(std::uint64_t number) {
   verdict.late = true;
   verdict.speaker = self_.rank;
   verdict.missing = is.waits_for;
-  const bool stopped = is_stopped(hub_.pid);
+  const bool stopped = link_ && is_stopped(hub_.pid);
   if (stopped) verdict.missing = {hub_.rank};
+  std::string waits_for;
+  for (const Rank rank : is.waits_for) {
+    const Member member = members()[static_cast<std::size_t>(rank)];
+    waits_for += fmt::format("{}rank {} (host {}, pid {})", waits_for.empty() ? " for " : ", ", rank,
+                             member.host_name, member.pid);
+  }
   verdict.text = fmt::format(
-      "{} has been waiting for {:.1f} s{}, and {}", is.call, is.since_ms / 1000.0,
-      is.waits_for.empty() ? "" : " for " + ranks_text(is.waits_for),
-      stopped
+      "{} has been waiting for {:.1f} s{}, and {}", is.call, is.since_ms / 1000.0, waits_for,
+      !link_
+          ? fmt::format("{}, which led the ranks of this host, has left and ended, so that nobody asks the "
+                        "others; `hansa status` on their hosts tells what they do",
+                        hub_.text())
+      : stopped
           ? fmt::format("{}, which leads the ranks of its host, is stopped (SIGSTOP or a debugger); SIGCONT "
                         "lets it go on",
                         hub_.text())

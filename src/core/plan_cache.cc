@@ -87,7 +87,7 @@ PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints
       streams_from_(kStreamedFootprint / static_cast<std::size_t>(ranks)) {}
 
 Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool direct) const {
-  if (direct && ranks_ > 1 && ranks_ <= kMostDirectRanks) {
+  if (direct && ranks_ > 1) {
     std::vector<Schedule> by_rank;
     for (Rank rank = 0; rank < ranks_; ++rank) by_rank.push_back(algorithm.build(query, rank));
     if (auto plan = lower_direct(by_rank, self_)) return *std::move(plan);
@@ -97,7 +97,7 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
 
 Result<Execution*> PlanCache::collective_plan(Operation& operation, bool premultiplied) {
   const Request& request = operation.request;
-  const bool direct = reach_.direct && !premultiplied;
+  const bool direct = reach_.direct && !premultiplied && ranks_ <= kMostDirectRanks;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2, reach_.levels};
   HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, operation.bytes, direct, wish_));
   operation.algorithm = algorithm;

@@ -128,7 +128,7 @@ class Execution {
   void fetch_sources(const Step& step, std::size_t bytes, std::size_t following);
   // Whether the step only copies, from or to memory of this rank: then nothing is put by in between.
   bool copies_straight(const Step& step) const;
-  void copy_run(const Step& step, CombineCall& combine, std::size_t bytes);
+  void copy_run(const Step& step, const CombineCall& combine, std::size_t bytes);
   // The memory of an operand that is one run.
   Bytes local_memory(const Operand& operand, std::size_t bytes, std::uint32_t chunk) const;
   void hand_over(std::uint32_t step, std::size_t bytes);

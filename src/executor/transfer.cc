@@ -127,13 +127,19 @@ bool Execution::copies_straight(const Step& step) const {
   return false;
 }
 
-void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t bytes) {
-  std::size_t taken = 0;
+void Execution::copy_run(const Step& step, const CombineCall& combine, std::size_t bytes) {
+  CombineCall copy = combine;
+  copy.streams = -1;
   from_[0] = walk_[0].data();
-  // In place, the root of a broadcast has the result already.
-  for (std::uint32_t k = 1; k <= step.destinations; ++k)
-    if (!walk_[k].is_idle() && !walk_[k].is_copied() && walk_[k].data() != from_[0])
-      to_[taken++] = walk_[k].data();
+  std::size_t taken = 0;
+  int written = 0;
+  for (std::uint32_t k = 1; k <= step.destinations; ++k) {
+    if (walk_[k].is_idle() || walk_[k].is_copied()) continue;
+    const bool streams = written++ == combine.streams;
+    if (walk_[k].data() == from_[0]) continue;  // in place, the root of a broadcast has the result already
+    if (streams) copy.streams = static_cast<int>(taken);
+    to_[taken++] = walk_[k].data();
+  }
   if (walk_[0].is_copied()) {
     begin_fetch(0, step.operands, walk_[0].offset(), {to_[0], bytes});
     finish_copy(0, step.operands);
@@ -141,9 +147,9 @@ void Execution::copy_run(const Step& step, CombineCall& combine, std::size_t byt
   }
   for (std::uint32_t k = 1; k <= step.destinations && failure_.ok(); ++k)
     if (walk_[k].is_copied()) deliver(k, step.operands + k, walk_[k].offset(), {from_[0], bytes});
-  combine.destinations = std::span(to_).first(taken);
-  combine.elements = bytes / element_bytes_;
-  if (taken > 0 && failure_.ok()) choose_(combine)(combine);
+  copy.destinations = std::span(to_).first(taken);
+  copy.elements = bytes / element_bytes_;
+  if (taken > 0 && failure_.ok()) choose_(copy)(copy);
   for (std::uint32_t k = 0; k <= step.destinations; ++k) walk_[k].skip(bytes);
 }
 

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include "base/lists.hpp"
 
@@ -34,10 +34,10 @@ std::optional<std::uint32_t> number(std::string_view text) {
 
 Result<TopologyFile> TopologyFile::read(const std::string& path) {
   std::ifstream file(path);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.is_open() || file.bad())
     return bad(fmt::format("HANSA_TOPOLOGY={} cannot be read: {}", path, std::strerror(errno)));
-  auto parsed = parse(text.str());
+  auto parsed = parse(text);
   return parsed.ok() ? std::move(parsed)
                      : Result<TopologyFile>(parsed.status().within("HANSA_TOPOLOGY=" + path));
 }

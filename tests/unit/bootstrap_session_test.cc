@@ -197,7 +197,7 @@ TEST(Session, ATryThatEndsTakesNoOtherWithIt) {
 
 // Who cannot come says so; whoever was not there yet hears it, too, but once: its next try is another.
 TEST(Session, WhyOneCannotComeToAReunionIsToldToEachOnce) {
-  constexpr Rank kRanks = 4, kLame = 3;
+  constexpr Rank kRanks = 5, kLame = 3;  // and those after it
   for (const int hosts : {1, 2, 4}) {
     on_all(
         kRanks, [=](Rank rank) { return rank % hosts; },
@@ -207,14 +207,14 @@ TEST(Session, WhyOneCannotComeToAReunionIsToldToEachOnce) {
           SessionOptions options = options_on(session.rank() % hosts, milliseconds(60'000));
           options.root_may_be_late = true;
           const auto begin = std::chrono::steady_clock::now();
-          if (session.rank() == kLame) {
+          if (session.rank() >= kLame) {
             SessionOptions nowhere = options;
             nowhere.interface = "nosuch7";
-            EXPECT_FALSE(join(id.value(), kLame, kRanks, nowhere).ok());
+            EXPECT_FALSE(join(id.value(), session.rank(), kRanks, nowhere).ok());
           } else {
             std::this_thread::sleep_for(milliseconds(100) * (session.rank() / 2));
             const auto first = join(id.value(), session.rank(), kRanks, options);
-            EXPECT_NE(std::string::npos, first.status().message().find("rank 3 of 4 could not join"))
+            EXPECT_NE(std::string::npos, first.status().message().find(" of 5 could not join: "))
                 << first.status().c_str();
           }
           const auto again =
