@@ -59,13 +59,14 @@ void combine(benchmark::State& state, DataType type, ReduceOp op, std::size_t fa
   std::vector<const std::byte*> sources;
   for (std::size_t s = 0; s < fan_in; ++s) sources.push_back(parts.at(s));
   std::byte* const destinations[] = {parts.at(fan_in)};
+  std::vector<Factor> factors;
   CombineCall call{.type = type, .op = op, .sources = sources, .destinations = destinations};
   call.elements = bytes / size_of(type);
   call.streams = streaming ? 0 : -1;
   if (op == ReduceOp::kAvg && !is_float(type)) call.divisor = 3;
   if (op == ReduceOp::kPreMulSum) {
-    call.premultiplied = 0;
-    call.factor = {.real = 0.5, .integer = 3};
+    factors.assign(fan_in, {.real = 0.5, .integer = 3});
+    call.factors = factors;
   }
   const double start = thread_seconds();
   for (auto _ : state) {

@@ -95,9 +95,9 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
   return lower(algorithm.build(query, self_));
 }
 
-Result<Execution*> PlanCache::collective_plan(Operation& operation, bool premultiplied) {
+Result<Execution*> PlanCache::collective_plan(Operation& operation) {
   const Request& request = operation.request;
-  const bool direct = reach_.direct && !premultiplied && ranks_ <= kMostDirectRanks;
+  const bool direct = reach_.direct && ranks_ <= kMostDirectRanks;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2, reach_.levels};
   HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, operation.bytes, direct, wish_));
   operation.algorithm = algorithm;
@@ -163,7 +163,7 @@ Status PlanCache::bind(Operation& operation, KnownCall& known) {
     call.premultiply = true;
     call.factor = request.factor_address ? read_factor(request.type, request.factor_address) : request.factor;
   }
-  HANSA_ASSIGN_OR_RETURN(Execution* const execution, collective_plan(operation, call.premultiply));
+  HANSA_ASSIGN_OR_RETURN(Execution* const execution, collective_plan(operation));
   const Plan& plan = execution->plan();
   const std::uint32_t largest = plan.schedule.largest_message;
   if (largest * size_of(request.type) > reach_.message_bytes)

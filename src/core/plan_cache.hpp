@@ -60,8 +60,7 @@ class PlanCache {
     std::vector<std::pair<bool, Rank>> sends;  // (send?, peer)
     bool operator==(const std::vector<PointToPoint>& messages) const;
   };
-  // `premultiplied`: inputs must pass through a combine of their own rank, so nobody may read them in place.
-  Result<Execution*> collective_plan(Operation& operation, bool premultiplied);
+  Result<Execution*> collective_plan(Operation& operation);
   KnownCall& place_of(std::uint64_t what, std::size_t count) noexcept {
     return known_[(count ^ what << 20) * 0x9e3779b97f4a7c15u >> 59];
   }

@@ -6,6 +6,7 @@
 
 #include "hansa/block_map.hpp"
 #include "hansa/device.hpp"
+#include "hansa/schedule.hpp"
 #include "hansa/types.hpp"
 
 namespace hansa {
@@ -17,8 +18,8 @@ struct Call {
   BlockMap map;
   DataType type = DataType::kInt8;
   ReduceOp op = ReduceOp::kSum;
-  Factor factor;  // applied to every input block of this rank, where `premultiply`
   bool premultiply = false;
+  Factor factor;             // applied to every input block of this rank, where `premultiply`
   std::int64_t divisor = 1;  // applied where a step finishes its result
   std::uint32_t stamp = 0;   // travels with every message; a receiver that expects another one fails the call
   std::size_t chunk = 1;     // elements of one chunk of one block, equal on all ranks
@@ -28,6 +29,9 @@ struct Call {
   // Bytes that one step reads and writes in memory all can reach, from which it writes past the caches.
   std::size_t streams_from = SIZE_MAX;
   std::uint32_t number = 0;  // of the call; counts up, so that notes of the next one are told from this one's
+
+  // What a source of this rank is to be multiplied by.
+  Factor factor_of(Place place) const { return premultiply && place == Place::kInput ? factor : Factor(); }
 };
 
 // What differs between calls of one kind.

@@ -62,7 +62,7 @@ bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::
   DirectMessages::Remote& remote = direct_.remote(operand);
   if (channel.outgoing) {
     if (!pull && !remote.known) return false;
-    if (!pull && !remote.reached && !direct_.learn(operand, c, Descriptor(remote.descriptor), bytes)) {
+    if (!pull && !remote.reached && !direct_.learn(operand, c, {remote.descriptor, {}}, bytes)) {
       failure_ = mismatch(channel, remote.descriptor.bytes, bytes);
       return false;
     }
@@ -71,7 +71,7 @@ bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::
   }
   const Arrival arrival = endpoint.peek(channel.lane, 0);
   if (arrival.data == nullptr) return false;
-  const std::size_t expected = pull ? sizeof(Descriptor) : 0;
+  const std::size_t expected = pull ? sizeof(Offer) : 0;
   remote.by_slots = arrival.bytes != expected;
   if (remote.by_slots) return acquire(operand, index, bytes);
   if (arrival.stamp != stamp_of(index)) {
@@ -79,10 +79,10 @@ bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::
     return false;
   }
   if (!pull) return true;
-  Descriptor descriptor;
-  std::memcpy(&descriptor, arrival.data, sizeof descriptor);
-  if (!remote.reached && !direct_.learn(operand, c, descriptor, bytes)) {
-    failure_ = mismatch(channel, descriptor.bytes, bytes);
+  Offer offer;
+  std::memcpy(&offer, arrival.data, sizeof offer);
+  if (!remote.reached && !direct_.learn(operand, c, offer, bytes)) {
+    failure_ = mismatch(channel, offer.memory.bytes, bytes);
     return false;
   }
   return direct_.room_for_note(c);
@@ -95,11 +95,11 @@ void Execution::hand_over_direct(std::uint32_t operand, std::uint32_t index, std
   const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
   if (channel.outgoing && pull) {
     (void)fault_point(Point::kOfferBegin);
-    const Step& step = plan_.schedule.steps[index];
-    const Descriptor descriptor =
-        endpoint.describe(local_memory(plan_.schedule.sources(step)[0], bytes, next_[index]));
-    std::memcpy(endpoint.reserve(channel.lane, 0), &descriptor, sizeof descriptor);
-    endpoint.commit(channel.lane, sizeof descriptor, stamp_of(index));
+    const Operand& source = plan_.schedule.sources(plan_.schedule.steps[index])[0];
+    const Offer offer = {endpoint.describe(local_memory(source, bytes, next_[index])),
+                         call_.factor_of(source.place)};
+    std::memcpy(endpoint.reserve(channel.lane, 0), &offer, sizeof offer);
+    endpoint.commit(channel.lane, sizeof offer, stamp_of(index));
     ++direct_.unread(index);
     (void)fault_point(Point::kOfferSent);
   } else if (channel.outgoing) {

@@ -81,10 +81,10 @@ void DirectMessages::send_read(std::uint32_t channel, std::uint32_t position) {
   send(channel, {number_, position, 0, 0, {}});
 }
 
-bool DirectMessages::learn(std::uint32_t operand, std::uint32_t channel, const Descriptor& descriptor,
+bool DirectMessages::learn(std::uint32_t operand, std::uint32_t channel, const Offer& offer,
                            std::size_t bytes) {
-  if (descriptor.bytes != bytes) return false;
-  remotes_[operand] = {descriptor, endpoint_of_[channel]->map(descriptor), true, true};
+  if (offer.memory.bytes != bytes) return false;
+  remotes_[operand] = {offer.memory, offer.factor, endpoint_of_[channel]->map(offer.memory), true, true};
   return true;
 }
 

@@ -6,17 +6,25 @@
 #include <span>
 #include <vector>
 
+#include "hansa/device.hpp"
 #include "hansa/plan.hpp"
 #include "hansa/status.hpp"
 #include "hansa/transport.hpp"
 
 namespace hansa {
 
+// What a pulled message says. The bytes lie there as its sender got them: who reads them multiplies them.
+struct Offer {
+  Descriptor memory;
+  Factor factor;
+};
+
 class DirectMessages {
  public:
   // Memory of a peer, as a running step reaches it.
   struct Remote {
     Descriptor descriptor;
+    Factor factor;  // of what is read there
     std::byte* mapped = nullptr;
     bool known = false;     // the peer has sent the descriptor
     bool reached = false;   // and it was looked at: `mapped` is final
@@ -36,8 +44,8 @@ class DirectMessages {
 
   Remote& remote(std::uint32_t operand) { return remotes_[operand]; }
   const Remote& remote(std::uint32_t operand) const { return remotes_[operand]; }
-  // Takes a peer's descriptor for the operand; false if it is shorter than `bytes`.
-  bool learn(std::uint32_t operand, std::uint32_t channel, const Descriptor& descriptor, std::size_t bytes);
+  // Takes what a peer offers or accepts for the operand; false if it is not of `bytes`.
+  bool learn(std::uint32_t operand, std::uint32_t channel, const Offer& offer, std::size_t bytes);
 
   // Notes that the step still waits for.
   std::uint32_t& unread(std::uint32_t step) { return unread_[step]; }

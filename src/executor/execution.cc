@@ -49,6 +49,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineCho
   copies_.resize(widest);
   from_.resize(widest);
   to_.resize(widest);
+  factors_.resize(widest);
   if (plan_.direct) direct_.bind(plan_, endpoint_of_);
 }
 

@@ -127,7 +127,7 @@ class Execution {
   void finish_copy(std::uint32_t k, std::uint32_t operand);
   void fetch_sources(const Step& step, std::size_t bytes, std::size_t following);
   // Whether the step only copies, from or to memory of this rank: then nothing is put by in between.
-  bool copies_straight(const Step& step) const;
+  bool copies_straight(const Step& step, const CombineCall& combine) const;
   void copy_run(const Step& step, const CombineCall& combine, std::size_t bytes);
   // The memory of an operand that is one run.
   Bytes local_memory(const Operand& operand, std::size_t bytes, std::uint32_t chunk) const;
@@ -172,6 +172,7 @@ class Execution {
   std::vector<OperandCursor> walk_;  // by operand of the running step
   std::vector<const std::byte*> from_;
   std::vector<std::byte*> to_;
+  std::vector<Factor> factors_;
 };
 
 }  // namespace hansa

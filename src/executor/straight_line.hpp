@@ -108,6 +108,7 @@ class StraightLine {
   std::vector<std::uint32_t> deps_;  // those of the schedule, and the step before on each channel
   std::vector<Part> parts_;          // their calls' spans are in operands_
   std::vector<std::byte*> operands_;
+  std::vector<Factor> factors_;  // by operand, if any is multiplied
   std::vector<Local> locals_;
   const std::byte* input_ = nullptr;  // where they lie, by Place
   std::byte *output_ = nullptr, *scratch_ = nullptr;

@@ -22,6 +22,10 @@ class StraightLine::Binder {
   bool add_messages(std::size_t bytes, std::uint32_t index);
   void add_parts(Step& step, std::uint32_t index);
   void add_part(std::uint32_t index, std::uint32_t block, std::size_t elements);
+  void add_operand(const Factor& factor) {
+    line_.operands_.push_back(nullptr);
+    if (call_.premultiply) line_.factors_.push_back(factor);
+  }
   bool extends_part(std::uint32_t index, std::uint32_t block) const;
   // Bytes from where an operand in memory counts from.
   std::size_t offset(const Operand& operand, std::uint32_t block) const;
@@ -88,22 +92,20 @@ void StraightLine::Binder::add_parts(Step& step, std::uint32_t index) {
     }
   }
   if (step.part_count == 0)  // messages without bytes have cells, too
-    line_.operands_.resize(line_.operands_.size() + from.sources + from.destinations);
+    for (int k = 0; k < from.sources + from.destinations; ++k) add_operand({});
 }
 
 void StraightLine::Binder::add_part(std::uint32_t index, std::uint32_t block, std::size_t elements) {
   const auto& from = plan_.schedule.steps[index];
-  CombineCall combine{.type = call_.type, .op = call_.op, .elements = elements, .factor = call_.factor};
+  CombineCall combine{.type = call_.type, .op = call_.op, .elements = elements};
   int cell = -1;
   for (std::uint32_t k = 0; k < std::uint32_t{from.sources} + from.destinations; ++k) {
     const Operand& operand = plan_.schedule.operands[from.operands + k];
     if (operand.place != Place::kPeer)
       line_.locals_.push_back({nullptr, operand.place, offset(operand, block)});
-    if (call_.premultiply && k < from.sources && operand.place == Place::kInput)
-      combine.premultiplied = static_cast<int>(k);
     if (operand.place == Place::kPeer && k >= from.sources && cell < 0)
       cell = static_cast<int>(k - from.sources);
-    line_.operands_.push_back(nullptr);
+    add_operand(call_.factor_of(operand.place));
   }
   if (from.finish) combine.divisor = call_.divisor;
   line_.parts_.push_back({nullptr, combine, nullptr, cell});
@@ -135,6 +137,7 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   deps_.clear();
   parts_.clear();
   operands_.clear();
+  factors_.clear();
   locals_.clear();
   last_on_.assign(plan.channels.size(), UINT32_MAX);
   Binder binder(*this, plan, call, bindings);
@@ -180,6 +183,7 @@ void StraightLine::set_pointers(const Plan& plan) {
     step.parts_end = part + step.part_count;
     for (; part != step.parts_end; ++part, at += width) {
       part->call.sources = {at, from.sources};
+      if (!factors_.empty()) part->call.factors = {factors_.data() + (at - operands_.data()), from.sources};
       part->call.destinations = {at + from.sources, from.destinations};
       for (std::uint32_t k = 0; k < width; ++k)
         if (plan.channel_of[from.operands + k] == kNoChannel) local++->operand = at + k;

@@ -15,7 +15,6 @@ void Execution::prepare(const Step& step, CombineCall& combine, std::size_t byte
   combine.type = call_.type;
   combine.op = call_.op;
   combine.sources = std::span(from_).first(step.sources);
-  combine.factor = call_.factor;
   combine.divisor = step.finish ? call_.divisor : 1;
   for (std::uint32_t k = 0; k < count; ++k) {
     const std::uint32_t operand = step.operands + k, channel = plan_.channel_of[operand];
@@ -26,8 +25,10 @@ void Execution::prepare(const Step& step, CombineCall& combine, std::size_t byte
     else
       walk_[k] = OperandCursor::message(endpoint_of_[channel], plan_.channels[channel].lane,
                                         plan_.channels[channel].outgoing);
-    if (call_.premultiply && k < step.sources && plan_.schedule.operands[operand].place == Place::kInput)
-      combine.premultiplied = static_cast<int>(k);
+    if (!call_.premultiply || k >= step.sources) continue;
+    factors_[k] = walk_[k].is_remote() ? direct_.remote(operand).factor
+                                       : call_.factor_of(plan_.schedule.operands[operand].place);
+    if (factors_[k].scales()) combine.factors = std::span(factors_).first(step.sources);
   }
 }
 
@@ -119,8 +120,8 @@ void Execution::combine_run(const Step& step, CombineCall& combine, std::size_t 
   for (std::uint32_t k = 0; k < count; ++k) walk_[k].skip(bytes);
 }
 
-bool Execution::copies_straight(const Step& step) const {
-  if (step.sources != 1 || call_.premultiply || (step.finish && call_.divisor > 1)) return false;
+bool Execution::copies_straight(const Step& step, const CombineCall& combine) const {
+  if (combine.sources.size() != 1 || !combine.factors.empty() || combine.divisor > 1) return false;
   if (!walk_[0].is_copied()) return true;
   for (std::uint32_t k = 1; k <= step.destinations; ++k)
     if (!walk_[k].is_idle() && !walk_[k].is_copied()) return true;
@@ -184,11 +185,15 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
   prepare(step, combine, bytes);
   // An offer is read by its takers themselves.
-  for (std::uint32_t k = step.sources; k < count; ++k)
+  bool writes = false;
+  for (std::uint32_t k = step.sources; k < count; ++k) {
     if (plan_.mechanism_of[step.operands + k] == Mechanism::kPull && walk_[k].is_remote())
       walk_[k] = OperandCursor::idle();
+    writes = writes || !walk_[k].is_idle();
+  }
+  if (!writes) return;
   if (plan_.direct) (void)fault_point(Point::kCopyBegin);
-  const bool straight = copies_straight(step);
+  const bool straight = copies_straight(step, combine);
   fetched_ahead_ = false;
   for (std::uint32_t k = 0; straight && k < count; ++k) walk_[k].widen();
   combine.streams = streamed_destination(index, bytes);

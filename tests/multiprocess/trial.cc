@@ -135,7 +135,7 @@ bool Trial::judge() const {
 Operators::Operators(const Place& place, ncclComm_t comm) : comm_(comm) {
   for (const Type& type : types()) {
     std::byte scalar[8];
-    encode(type, kScalar, scalar);
+    encode(type, scalar_of(place.rank), scalar);
     require(
         ncclRedOpCreatePreMulSum(&premultiplied_[type.id], scalar, type.id, ncclScalarHostImmediate, comm),
         place, "ncclRedOpCreatePreMulSum");

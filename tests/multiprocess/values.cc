@@ -134,11 +134,14 @@ void write_input(const Type& type, Op op, int rank, int ranks, std::size_t i, st
 }
 
 void write_reduced(const Type& type, Op op, int ranks, std::size_t i, std::byte* to) {
-  std::int64_t result = contribution(type, op, 0, ranks, i);
-  for (int rank = 1; rank < ranks; ++rank)
-    result = fold(type, op, result, contribution(type, op, rank, ranks, i));
+  const auto term = [&](int rank) {
+    const auto value = static_cast<std::uint64_t>(contribution(type, op, rank, ranks, i));
+    const auto scalar = static_cast<std::uint64_t>(op == Op::kMulSum ? scalar_of(rank) : 1);
+    return static_cast<std::int64_t>(value * scalar);
+  };
+  std::int64_t result = term(0);
+  for (int rank = 1; rank < ranks; ++rank) result = fold(type, op, result, term(rank));
   if (op == Op::kAvg) result /= ranks;
-  if (op == Op::kMulSum) result = static_cast<std::int64_t>(static_cast<std::uint64_t>(result) * kScalar);
   encode(type, result, to);
 }
 

@@ -23,10 +23,11 @@ struct Type {
 std::span<const Type> types();
 const Type& type_of(ncclDataType_t id);
 
-// kMulSum is ncclRedOpCreatePreMulSum with kScalar. kMove is for collectives that only carry bits.
+// kMulSum is ncclRedOpCreatePreMulSum with scalar_of(rank). kMove is for collectives that only carry bits.
 enum class Op { kSum, kProd, kMax, kMin, kAvg, kMulSum, kMove };
 inline constexpr Op kReductions[] = {Op::kSum, Op::kProd, Op::kMax, Op::kMin, Op::kAvg, Op::kMulSum};
-inline constexpr std::int64_t kScalar = 2;
+// The scalar of a rank: not the same on all.
+constexpr std::int64_t scalar_of(int rank) { return rank % 2 == 0 ? 2 : -2; }
 
 const char* name_of(Op op);
 // Not for kMulSum, which has a handle of its own.

@@ -36,7 +36,7 @@ class Collective final : public Act {
         op_(builtin(what.op)) {
     if (what.op != Op::kMulSum) return;
     std::byte scalar[8];
-    encode(type_of(what.type), kScalar, scalar);
+    encode(type_of(what.type), scalar_of(circle.rank_of(seat.rank)), scalar);
     seat.demand(ncclRedOpCreatePreMulSum(&op_, scalar, what.type, ncclScalarHostImmediate, circle.comm),
                 "ncclRedOpCreatePreMulSum");
   }

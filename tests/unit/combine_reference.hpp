@@ -110,12 +110,16 @@ T extreme_number(T a, T b, bool want_max) {
   return (a < b) == want_max ? b : a;
 }
 
+inline bool scales(const CombineCall& call, std::size_t source) {
+  return !call.factors.empty() && call.factors[source].scales();
+}
+
 template <class T, class Bits>
 Bits combine_native_float(const CombineCall& call, const std::vector<std::uint64_t>& elements) {
   T sum{};
   for (std::size_t s = 0; s < elements.size(); ++s) {
     T value = std::bit_cast<T>(static_cast<Bits>(elements[s]));
-    if (static_cast<int>(s) == call.premultiplied) value *= static_cast<T>(call.factor.real);
+    if (scales(call, s)) value *= static_cast<T>(call.factors[s].real);
     if (s == 0)
       sum = value;
     else if (call.op == ReduceOp::kProd)
@@ -133,8 +137,7 @@ inline std::uint64_t combine_narrow(const CombineCall& call, const std::vector<s
   float sum = 0;
   for (std::size_t s = 0; s < elements.size(); ++s) {
     float value = table.value(static_cast<std::uint32_t>(elements[s]));
-    if (static_cast<int>(s) == call.premultiplied)
-      value = table.value(table.nearest(value * static_cast<float>(call.factor.real)));
+    if (scales(call, s)) value = table.value(table.nearest(value * static_cast<float>(call.factors[s].real)));
     if (s == 0)
       sum = value;
     else if (call.op == ReduceOp::kProd)
@@ -153,8 +156,8 @@ std::uint64_t combine_integer(const CombineCall& call, const std::vector<std::ui
   T sum{};
   for (std::size_t s = 0; s < elements.size(); ++s) {
     T value = static_cast<T>(elements[s]);
-    const auto factor = static_cast<std::uint64_t>(call.factor.integer);
-    if (static_cast<int>(s) == call.premultiplied) value = static_cast<T>(elements[s] * factor);
+    if (scales(call, s))
+      value = static_cast<T>(elements[s] * static_cast<std::uint64_t>(call.factors[s].integer));
     if (s == 0)
       sum = value;
     else if (call.op == ReduceOp::kMax || call.op == ReduceOp::kMin)
@@ -173,7 +176,7 @@ std::uint64_t combine_integer(const CombineCall& call, const std::vector<std::ui
 
 // The bits of the result, given the bits of one element of every source. A NaN is given as the canonical one.
 inline std::uint64_t combine(const CombineCall& call, const std::vector<std::uint64_t>& elements) {
-  if (elements.size() == 1 && call.premultiplied < 0 && call.divisor <= 1) return elements[0];
+  if (elements.size() == 1 && !scales(call, 0) && call.divisor <= 1) return elements[0];
   switch (call.type) {
     case DataType::kInt8:
       return combine_integer<std::int8_t>(call, elements);

@@ -10,16 +10,20 @@ const CombineLevel& best_level() {
   return best;
 }
 
+// Sums are divided where that is asked for: the steps before the last of an average only add.
 CombineFunction kernel(const CombineLevel& level, const CombineCall& call) {
   const bool sums = call.op == ReduceOp::kAvg || call.op == ReduceOp::kPreMulSum;
   const auto& of_type = (*level.kernels)[static_cast<std::size_t>(call.type)];
-  return of_type[sums ? 0 : static_cast<std::size_t>(call.op)](call);
+  const ReduceOp op = !sums ? call.op : call.divisor > 1 ? ReduceOp::kAvg : ReduceOp::kSum;
+  return of_type[static_cast<std::size_t>(op)](call);
 }
 
 std::size_t bytes_of(const CombineCall& call) { return call.elements * size_of(call.type); }
 
-bool copies(const CombineCall& call) { return call.sources.size() == 1 && call.premultiplied < 0; }
-bool averages(const CombineCall& call) { return call.divisor > 1 && !is_float(call.type); }
+bool copies(const CombineCall& call) {
+  const bool scaled = !call.factors.empty() && call.factors[0].scales();
+  return call.sources.size() == 1 && !scaled && call.divisor <= 1;
+}
 bool empty(const CombineCall& call) {
   return call.elements == 0 || call.sources.empty() || call.destinations.empty();
 }
@@ -70,57 +74,10 @@ CombineFunction choose_copy(const CombineCall& call) {
   return bytes < 32 ? copy_short<16> : copy_short<32>;
 }
 
-// Quotients of up to 32 bits are exact through a double, which the compiler vectorizes.
-template <class T>
-void divide(std::byte* block, std::size_t elements, std::int64_t divisor) {
-  for (std::size_t e = 0; e < elements; ++e) {
-    T value;
-    std::memcpy(&value, block + e * sizeof value, sizeof value);
-    if constexpr (sizeof(T) < 8)
-      value = static_cast<T>(static_cast<double>(value) / static_cast<double>(divisor));
-    else
-      value = static_cast<T>(value / static_cast<T>(divisor));
-    std::memcpy(block + e * sizeof value, &value, sizeof value);
-  }
-}
-
-void divide(DataType type, std::byte* block, std::size_t elements, std::int64_t divisor) {
-  switch (type) {
-    case DataType::kInt8:
-      return divide<std::int8_t>(block, elements, divisor);
-    case DataType::kUint8:
-      return divide<std::uint8_t>(block, elements, divisor);
-    case DataType::kInt32:
-      return divide<std::int32_t>(block, elements, divisor);
-    case DataType::kUint32:
-      return divide<std::uint32_t>(block, elements, divisor);
-    case DataType::kInt64:
-      return divide<std::int64_t>(block, elements, divisor);
-    case DataType::kUint64:
-      return divide<std::uint64_t>(block, elements, divisor);
-    default:
-      return;  // float averages are premultiplied
-  }
-}
-
-// The sum lies in the first destination before it is divided there: the executor's calls are chunks that stay
-// in a cache, so that a second pass costs less than the division.
-void average(const CombineLevel& level, const CombineCall& call) {
-  CombineCall sum = call;
-  sum.destinations = call.destinations.first(1);
-  sum.streams = -1;
-  std::byte* const quotient = call.destinations[0];
-  kernel(level, sum)(sum);
-  divide(call.type, quotient, call.elements, call.divisor);
-  for (std::byte* destination : call.destinations.subspan(1))
-    if (destination != quotient) std::memcpy(destination, quotient, call.elements * size_of(call.type));
-}
-
 }  // namespace
 
 void combine_at(const CombineLevel& level, const CombineCall& call) {
   if (empty(call)) return;
-  if (averages(call)) return average(level, call);
   if (copies(call)) return copy_at(level, call);
   kernel(level, call)(call);
 }
@@ -128,7 +85,7 @@ void combine_at(const CombineLevel& level, const CombineCall& call) {
 void host_combine(const CombineCall& call) { combine_at(best_level(), call); }
 
 CombineFunction choose_host_combine(const CombineCall& call) {
-  if (empty(call) || averages(call)) return host_combine;
+  if (empty(call)) return host_combine;
   return copies(call) ? choose_copy(call) : kernel(best_level(), call);
 }
 

@@ -12,16 +12,16 @@ namespace hansa {
 // Runs `call` on the calling thread and returns when every destination is written; streamed results are
 // then ordered before any later store. Any thread; allocates nothing, cannot fail. Expects the default
 // rounding mode; the denormals of fp32 and fp64 are kept unless the thread asked its processor to flush them.
-// `premultiplied` is meant for sums; `divisor` above 1 also divides a single source.
+// `factors` are meant for sums; `divisor` above 1 also divides a single source.
 void host_combine(const CombineCall& call);
 // What host_combine() would do, without finding out what that is.
 CombineFunction choose_host_combine(const CombineCall& call);
 
-// One way to run the kernels. The table is indexed by DataType, then by kSum, kProd, kMax, kMin; it has
-// functions for the plain combine only: no integer average, at least one source, one destination and one
-// element.
+// One way to run the kernels. The table is indexed by DataType, then by kSum, kProd, kMax, kMin, kAvg; the
+// last divides integers. Calls have at least one source, one destination and one element.
 struct CombineLevel {
-  using Kernels = std::array<std::array<CombineChooser, 4>, kDataTypes>;
+  using Functions = std::array<CombineChooser, 5>;
+  using Kernels = std::array<Functions, kDataTypes>;
   std::string_view name;
   const Kernels* kernels = nullptr;
 };

@@ -4,8 +4,8 @@
 // A Kind works on vectors of kBytes, a unit of which is kUnit bytes of memory:
 //   Value load(const std::byte*)           reads a unit, widened where the type is narrow
 //   void combine(Value& sum, Value)        sum = sum op value
-//   Value scaled(Value)                    times the call's factor, rounded to the element type; where
-//   kScales void store<kStream>(Value, std::byte*) rounds once and writes a unit; streamed only where aligned
+//   void scale(Value&, const Factor&)      times the factor, rounded to the element type; where kScales
+//   void store<kStream>(Value, std::byte*) rounds once and writes a unit; streamed only where aligned
 // kUnroll units keep the machine busy.
 #if defined(HANSA_COMBINE_KINDS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef HANSA_COMBINE_KINDS_INL
@@ -17,6 +17,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "device/host/combine_divide-inl.hpp"
 #include "device/host/combine_narrow-inl.hpp"
 #include "hansa/device.hpp"
 #include "hwy/highway.h"
@@ -55,11 +56,11 @@ struct Multiply {
 };
 
 template <class T>
-HWY_INLINE T factor_of(const CombineCall& call) {
+HWY_INLINE T element_of(const Factor& factor) {
   if constexpr (std::is_floating_point_v<T>)
-    return static_cast<T>(call.factor.real);
+    return static_cast<T>(factor.real);
   else
-    return static_cast<T>(call.factor.integer);
+    return static_cast<T>(factor.integer);
 }
 
 template <class D>
@@ -85,17 +86,16 @@ class Native {
   static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T), kUnroll = 4;
   static constexpr bool kScales = true;
 
-  explicit HWY_INLINE Native(const CombineCall& call) : factor_(hn::Set(D(), factor_of<T>(call))) {}
+  explicit HWY_INLINE Native(const CombineCall&) {}
   HWY_INLINE Value load(const std::byte* from) const { return get(D(), from); }
   HWY_INLINE void combine(Value& sum, Value value) const { sum = Op()(sum, value); }
-  HWY_INLINE void scale(Value& value) const { value = Multiply()(value, factor_); }
+  HWY_INLINE void scale(Value& value, const Factor& factor) const {
+    value = Multiply()(value, hn::Set(D(), element_of<T>(factor)));
+  }
   template <bool kStream>
   HWY_INLINE void store(Value value, std::byte* to) const {
     put<kStream>(D(), value, to);
   }
-
- private:
-  const Value factor_;
 };
 
 // Integers of 8 bits: no machine multiplies them, so a 16-bit lane holds two in two registers. Only the low
@@ -113,7 +113,7 @@ class Byte {
   static constexpr std::size_t kElement = 1, kUnit = hn::MaxLanes(D()) * 2, kUnroll = 2;
   static constexpr bool kScales = true;
 
-  explicit HWY_INLINE Byte(const CombineCall& call) : factor_(hn::Set(D(), factor_of<std::uint16_t>(call))) {}
+  explicit HWY_INLINE Byte(const CombineCall&) {}
   HWY_INLINE Value load(const std::byte* from) const {
     const auto both = get(D(), from);
     return {both, hn::ShiftRight<8>(both)};
@@ -121,17 +121,15 @@ class Byte {
   HWY_INLINE void combine(Value& sum, Value value) const {
     sum = {Op()(sum.even, value.even), Op()(sum.odd, value.odd)};
   }
-  HWY_INLINE void scale(Value& value) const {
-    value = Value(hn::Mul(value.even, factor_), hn::Mul(value.odd, factor_));
+  HWY_INLINE void scale(Value& value, const Factor& factor) const {
+    const auto times = hn::Set(D(), element_of<std::uint16_t>(factor));
+    value = Value(hn::Mul(value.even, times), hn::Mul(value.odd, times));
   }
   template <bool kStream>
   HWY_INLINE void store(Value value, std::byte* to) const {
     const auto even = hn::And(value.even, hn::Set(D(), 0xff));
     put<kStream>(D(), hn::Or(even, hn::ShiftLeft<8>(value.odd)), to);
   }
-
- private:
-  const hn::Vec<D> factor_;
 };
 
 // Floats of 16 and 8 bits: fp32 until the end.
@@ -147,7 +145,7 @@ class Narrow {
     typename Format::Parts part;
   };
 
-  explicit HWY_INLINE Narrow(const CombineCall& call) : factor_(hn::Set(D(), factor_of<float>(call))) {}
+  explicit HWY_INLINE Narrow(const CombineCall&) {}
   HWY_INLINE Value load(const std::byte* from) const {
     Value value;
     Format::load(from, value.part);
@@ -156,17 +154,59 @@ class Narrow {
   HWY_INLINE void combine(Value& sum, const Value& value) const {
     for (std::size_t p = 0; p < Format::kParts; ++p) sum.part[p] = Op()(sum.part[p], value.part[p]);
   }
-  // Called rather than inlined: it is long, and for one source of many.
-  HWY_NOINLINE void scale(Value& value) const {
-    for (auto& part : value.part) part = Format::rounded(hn::Mul(part, factor_));
+  HWY_INLINE void scale(Value& value, const Factor& factor) const {
+    const auto given = hn::Set(D(), element_of<float>(factor));
+    const auto times =
+        hn::IfThenElse(hn::IsNaN(given), hn::Set(D(), std::numeric_limits<float>::quiet_NaN()), given);
+    for (auto& part : value.part) part = Format::rounded(hn::Mul(part, times));
   }
   template <bool kStream>
   HWY_INLINE void store(const Value& value, std::byte* to) const {
     Format::template store<kStream>(value.part, to);
   }
+};
+
+// Averages of integers: the sum, divided when it is written.
+template <std::size_t kBytes, class T>
+class NativeAverage : public Native<kBytes, std::make_unsigned_t<T>, Add> {
+ public:
+  using Sum = Native<kBytes, std::make_unsigned_t<T>, Add>;
+  using D = typename Sum::D;
+  static constexpr bool kScales = false;
+
+  explicit HWY_INLINE NativeAverage(const CombineCall& call) : Sum(call), divide_(call.divisor) {}
+  template <bool kStream>
+  HWY_INLINE void store(typename Sum::Value sum, std::byte* to) const {
+    put<kStream>(D(), std::is_signed_v<T> ? divide_.signed_lanes(sum) : divide_(sum), to);
+  }
 
  private:
-  const hn::Vec<D> factor_;
+  const Division<D> divide_;
+};
+
+template <std::size_t kBytes, class T>
+class ByteAverage : public Byte<kBytes, Add> {
+ public:
+  using Sum = Byte<kBytes, Add>;
+  using D = typename Sum::D;
+  static constexpr bool kScales = false;
+
+  explicit HWY_INLINE ByteAverage(const CombineCall& call) : Sum(call), divide_(call.divisor) {}
+  template <bool kStream>
+  HWY_INLINE void store(const typename Sum::Value& sum, std::byte* to) const {
+    Sum::template store<kStream>(typename Sum::Value(quotient(sum.even), quotient(sum.odd)), to);
+  }
+
+ private:
+  HWY_INLINE hn::Vec<D> quotient(hn::Vec<D> sum) const {
+    const auto top = hn::ShiftLeft<8>(sum);
+    if constexpr (std::is_signed_v<T>)
+      return divide_.signed_lanes(
+          hn::BitCast(D(), hn::ShiftRight<8>(hn::BitCast(hn::RebindToSigned<D>(), top))));
+    else
+      return divide_(hn::ShiftRight<8>(top));
+  }
+  const Division<D> divide_;
 };
 
 // Max and Min of all types are the maximum of signed keys. Complementing the bits turns Min into Max,
@@ -251,6 +291,11 @@ template <class Op>
 struct ByteKinds : Simple {
   template <std::size_t kBytes>
   using Of = Byte<kBytes, Op>;
+};
+template <class T>
+struct AverageKinds : Simple {
+  template <std::size_t kBytes>
+  using Of = std::conditional_t<sizeof(T) == 1, ByteAverage<kBytes, T>, NativeAverage<kBytes, T>>;
 };
 template <template <std::size_t> class Format, class Op>
 struct NarrowKinds {

@@ -25,21 +25,23 @@ HWY_BEFORE_NAMESPACE();
 namespace hansa {
 namespace HWY_NAMESPACE {
 
-using Functions = std::array<CombineChooser, 4>;
+using Functions = CombineLevel::Functions;
 
-template <class Sum, class Product, class Extreme>
+template <class Sum, class Product, class Extreme, class Average = Sum>
 constexpr Functions functions() {
-  return {choose<Sum>, choose<Product>, choose<Extreme>, choose<Extreme>};
+  return {choose<Sum>, choose<Product>, choose<Extreme>, choose<Extreme>, choose<Average>};
 }
 
 template <class T>
 constexpr Functions integers() {
-  using Signed = std::make_signed_t<T>;
-  return functions<NativeKinds<T, Add>, NativeKinds<T, Multiply>, IntegerExtremeKinds<Signed>>();
+  using Bits = std::make_unsigned_t<T>;
+  return functions<NativeKinds<Bits, Add>, NativeKinds<Bits, Multiply>,
+                   IntegerExtremeKinds<std::make_signed_t<T>>, AverageKinds<T>>();
 }
 
+template <class T>
 constexpr Functions bytes() {
-  return functions<ByteKinds<Add>, ByteKinds<Multiply>, IntegerExtremeKinds<std::int8_t>>();
+  return functions<ByteKinds<Add>, ByteKinds<Multiply>, IntegerExtremeKinds<std::int8_t>, AverageKinds<T>>();
 }
 
 template <class T, class Signed>
@@ -54,11 +56,11 @@ constexpr Functions narrow_floats() {
 
 // In the order of DataType.
 constexpr CombineLevel::Kernels kKernels = {
-    bytes(),
-    bytes(),
+    bytes<std::int8_t>(),
+    bytes<std::uint8_t>(),
+    integers<std::int32_t>(),
     integers<std::uint32_t>(),
-    integers<std::uint32_t>(),
-    integers<std::uint64_t>(),
+    integers<std::int64_t>(),
     integers<std::uint64_t>(),
     narrow_floats<Half, std::int16_t>(),
     floats<float, std::int32_t>(),

@@ -28,7 +28,7 @@ class Loop {
         fan_in_(call.sources.size()),
         fan_out_(call.destinations.size()),
         lead_(call.streams < 0 ? fan_out_ - 1 : static_cast<std::size_t>(call.streams)),
-        premultiplied_(static_cast<std::size_t>(call.premultiplied)) {}
+        factors_(call.factors.data()) {}
 
   // Elements at multiples of their size can be brought to a vector's alignment.
   HWY_INLINE bool can_align() const { return address(lead_) % Kind::kElement == 0; }
@@ -135,8 +135,7 @@ class Loop {
   HWY_INLINE Value read(const std::byte* from, std::size_t source) const {
     Value value = kind_.load(from);
     if constexpr (Kind::kScales) {
-      if (source == premultiplied_) [[unlikely]]
-        kind_.scale(value);
+      if (factors_ != nullptr && factors_[source].scales()) kind_.scale(value, factors_[source]);
     }
     return value;
   }
@@ -160,8 +159,8 @@ class Loop {
   const std::byte* const* const sources_;
   std::byte* const* const destinations_;
   const std::size_t fan_in_, fan_out_;
-  const std::size_t lead_;           // the destination that is brought to alignment
-  const std::size_t premultiplied_;  // no index when none is
+  const std::size_t lead_;       // the destination that is brought to alignment
+  const Factor* const factors_;  // by source; null: none
 };
 
 template <class Kind>
@@ -205,7 +204,7 @@ CombineFunction choose_short(const CombineCall& call) {
   using Kind = typename Kinds::template Of<kBytes>;
   const std::size_t bytes = call.elements * Kind::kElement;
   if constexpr (Kind::kScales) {
-    if (bytes >= Kind::kUnit && call.premultiplied >= 0) return run_pair<Kind>;
+    if (bytes >= Kind::kUnit && !call.factors.empty()) return run_pair<Kind>;
   }
   const bool two = call.sources.size() == 2 && call.destinations.size() == 1;
   if (bytes == Kind::kUnit && two) return run_two<Unscaled<Kind>>;
