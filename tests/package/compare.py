@@ -30,19 +30,19 @@ loop = "rewritten"
 [[target]]
 layouts = ["2"]
 operations = ["allreduce"]
-memory = ["malloc"]
+variants = ["malloc"]
 sizes = "4..4K"
 time = 0.5
 [[target]]
 layouts = ["2"]
 operations = ["allreduce"]
-memory = ["malloc", "library"]
+variants = ["malloc", "library"]
 sizes = "1M.."
 speed = 2.0
 [[target]]
 layouts = ["2", "4"]
 operations = ["broadcast", "allreduce"]
-memory = ["malloc"]
+variants = ["malloc"]
 sizes = "4.."
 never_slower = true
 [[bound]]
@@ -179,7 +179,7 @@ loop = "rewritten"
 [[target]]
 layouts = ["4x1"]
 operations = ["allreduce"]
-memory = ["malloc"]
+variants = ["malloc"]
 sizes = "4M"
 never_slower = true
 spread = true
