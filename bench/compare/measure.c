@@ -8,7 +8,8 @@
 #include "board.h"
 
 /* Barrier loops time each call alone: all ranks leave the barrier together and the slowest one's time counts;
-   of all calls the median. "Rewritten" writes every input anew before each call, as training does. */
+   of all calls the median and the first and last tenth. "Rewritten" writes every input anew before each call,
+   as training does. */
 static const struct loop {
   const char* name;
   int back_to_back, rewrites, root_first;
@@ -17,17 +18,29 @@ static const struct loop {
     {"untouched_root_first", 0, 0, 1}, /* these two of broadcast only */
     {"rewritten_root_first", 0, 1, 1},
 };
-enum { kPlainLoops = 3, kAllLoops = 5, kFewest = 5, kFewestOfLarge = 3 };
+enum { kPlainLoops = 3, kAllLoops = 5, kFewestOfLarge = 3 };
 static const size_t kLarge = (size_t)128 << 20;
 
 static const char* const kNames[kOperations] = {
-    "allreduce",      "reduce_scatter",          "allgather",      "alltoall",      "broadcast",
-    "bare_allreduce", "bare_allreduce_streamed", "bare_allgather", "bare_alltoall", "read",
-    "write",          "write_streamed",          "copy",           "copy_streamed"};
+    "allreduce",      "reduce_scatter", "allgather",      "alltoall",
+    "broadcast",      "reduce",         "bare_allreduce", "bare_allreduce_streamed",
+    "bare_allgather", "bare_alltoall",  "read",           "write",
+    "write_streamed", "copy",           "copy_streamed"};
 
 struct cell {
   int operation;
   size_t bytes, count; /* of the larger buffer; of a call */
+};
+
+static struct {
+  double seconds;    /* that a loop takes */
+  int fewest;        /* calls of a loop */
+  const char* loops; /* those to run */
+} given;
+
+/* Of a loop: microseconds of a call, and the share of the machine's cores that were busy. */
+struct figures {
+  double median, low, high, busy;
 };
 
 static const struct peer* peer;
@@ -40,8 +53,8 @@ static double now(void) {
 }
 
 static int is_whole(int operation) {
-  return operation == kAllReduce || operation == kBroadcast || operation == kBareAllReduce ||
-         operation == kBareAllReduceStreamed || operation >= kRead;
+  return operation == kAllReduce || operation == kBroadcast || operation == kReduce ||
+         operation == kBareAllReduce || operation == kBareAllReduceStreamed || operation >= kRead;
 }
 
 /* At least a float a rank, so that the smallest sizes exist for all. */
@@ -102,7 +115,7 @@ static float expected(const struct cell* cell, int generation, size_t i) {
 }
 
 static void check(const struct cell* cell, int generation) {
-  if (cell->operation >= kRead) return;
+  if (cell->operation >= kRead || (cell->operation == kReduce && peer->rank != 0)) return;
   const size_t shares =
       is_whole(cell->operation) || cell->operation == kReduceScatter ? 1 : (size_t)peer->ranks;
   for (size_t i = 0; i < cell->count * shares; ++i)
@@ -121,15 +134,15 @@ static double turn(const struct cell* cell, const struct loop* loop, int generat
 }
 
 /* How many calls fill the time, the same on all ranks. The first two of three calls warm up. */
-static int calls_for(const struct cell* cell, const struct loop* loop, double seconds) {
+static int calls_for(const struct cell* cell, const struct loop* loop) {
   double last = 0;
   for (int k = 0; k < 3; ++k) {
     const double start = now();
     turn(cell, loop, k);
     last = now() - start;
   }
-  const double fit = seconds / (last > 1e-7 ? last : 1e-7);
-  const int most = board_most_times(), fewest = cell->bytes >= kLarge ? kFewestOfLarge : kFewest;
+  const double fit = given.seconds / (last > 1e-7 ? last : 1e-7);
+  const int most = board_most_times(), fewest = cell->bytes >= kLarge ? kFewestOfLarge : given.fewest;
   return (int)board_agree(fit > most ? (uint64_t)most : fit < fewest ? (uint64_t)fewest : (uint64_t)fit);
 }
 
@@ -138,47 +151,75 @@ static int by_size(const void* a, const void* b) {
   return (difference > 0) - (difference < 0);
 }
 
-static double back_to_back(const struct cell* cell, const struct loop* loop, int calls) {
+static struct figures back_to_back(const struct cell* cell, const struct loop* loop, int calls) {
   board_barrier(kSymmetric);
   const double start = now();
   for (int k = 0; k < calls; ++k) turn(cell, loop, 0);
   double each = (now() - start) / calls;
   board_slowest(&each, 1);
-  return each;
+  return (struct figures){each, each, each, 0};
 }
 
-static double alone(const struct cell* cell, const struct loop* loop, int calls, double* times) {
+static struct figures alone(const struct cell* cell, const struct loop* loop, int calls, double* times) {
   for (int k = 0; k < calls / 10; ++k) turn(cell, loop, k);
   for (int k = 0; k < calls; ++k) times[k] = turn(cell, loop, k);
   board_slowest(times, calls);
   qsort(times, (size_t)calls, sizeof *times, by_size);
-  return times[calls / 2];
+  return (struct figures){times[calls / 2], times[calls / 10], times[calls - 1 - calls / 10], 0};
 }
 
-static void measure_cell(const struct cell* cell, double seconds, double* times) {
+/* Ticks of all the machine's cores so far: those in which they worked, and all. */
+static void read_ticks(double ticks[2]) {
+  double fields[8] = {0};
+  FILE* const file = fopen("/proc/stat", "r");
+  if (file == NULL || fscanf(file, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &fields[0], &fields[1], &fields[2],
+                             &fields[3], &fields[4], &fields[5], &fields[6], &fields[7]) < 8)
+    board_fail("cannot read /proc/stat");
+  fclose(file);
+  ticks[0] = fields[0] + fields[1] + fields[2] + fields[5] + fields[6];
+  ticks[1] = ticks[0] + fields[3] + fields[4] + fields[7];
+}
+
+static void measure_loop(const struct cell* cell, const struct loop* loop, double* times) {
+  double before[2], after[2];
+  const int calls = calls_for(cell, loop);
+  read_ticks(before);
+  struct figures found =
+      loop->back_to_back ? back_to_back(cell, loop, calls) : alone(cell, loop, calls, times);
+  read_ticks(after);
+  if (after[1] > before[1]) found.busy = (after[0] - before[0]) / (after[1] - before[1]);
+  if (loop->rewrites) check(cell, calls - 1);
+  if (peer->rank == 0)
+    printf("%s %zu %s %.4f %.4f %.4f %.2f\n", kNames[cell->operation], cell->bytes, loop->name,
+           found.median * 1e6, found.low * 1e6, found.high * 1e6, found.busy),
+        fflush(stdout);
+}
+
+static int is_asked_for(const struct loop* loop) {
+  const size_t length = strlen(loop->name);
+  for (const char* at = given.loops; (at = strstr(at, loop->name)) != NULL; at += length)
+    if ((at == given.loops || at[-1] == ',') && (at[length] == ',' || at[length] == '\0')) return 1;
+  return strcmp(given.loops, "all") == 0;
+}
+
+static void measure_cell(const struct cell* cell, double* times) {
   write_input(cell, 1);
   board_barrier(kSymmetric);
   run(cell);
   check(cell, 1);
-  for (int l = 0; l < (cell->operation == kBroadcast ? kAllLoops : kPlainLoops); ++l) {
-    const struct loop* const loop = &kLoops[l];
-    const int calls = calls_for(cell, loop, seconds);
-    const double each =
-        loop->back_to_back ? back_to_back(cell, loop, calls) : alone(cell, loop, calls, times);
-    if (loop->rewrites) check(cell, calls - 1);
-    if (peer->rank == 0)
-      printf("%s %zu %s %.4f\n", kNames[cell->operation], cell->bytes, loop->name, each * 1e6),
-          fflush(stdout);
-  }
+  for (int l = 0; l < (cell->operation == kBroadcast ? kAllLoops : kPlainLoops); ++l)
+    if (is_asked_for(&kLoops[l])) measure_loop(cell, &kLoops[l], times);
 }
 
 int measure(const struct peer* library, int argc, char** argv) {
   peer = library;
-  struct board* const board = board_join(argv[2], peer->rank, peer->ranks);
-  if (argc < 6 || atoi(argv[1]) != peer->ranks)
-    board_fail("RANKS FILE MILLISECONDS MEMORY OPERATION:BYTES... expected");
+  struct board* const board = board_join(argv[kFile], peer->rank, peer->ranks);
+  if (argc <= kCells || atoi(argv[kRanks]) != peer->ranks)
+    board_fail("RANKS FILE MILLISECONDS CALLS LOOPS MEMORY OPERATION:BYTES... expected");
+  given.seconds = strtod(argv[kMilliseconds], NULL) * 1e-3, given.fewest = atoi(argv[kCalls]);
+  given.loops = argv[kLoopNames];
   size_t most = (size_t)peer->ranks * sizeof(float);
-  for (int i = 5; i < argc; ++i) {
+  for (int i = kCells; i < argc; ++i) {
     const struct cell cell = cell_of(argv[i]);
     if (cell.bytes > most) most = cell.bytes;
   }
@@ -190,9 +231,9 @@ int measure(const struct peer* library, int argc, char** argv) {
   if (peer->show != NULL) peer->show(peer, in, out, most, board);
   board_barrier(kSymmetric);
   if (peer->look != NULL) peer->look(board);
-  for (int i = 5; i < argc; ++i) {
+  for (int i = kCells; i < argc; ++i) {
     const struct cell cell = cell_of(argv[i]);
-    measure_cell(&cell, strtod(argv[3], NULL) * 1e-3, times);
+    measure_cell(&cell, times);
   }
   board_barrier(kSymmetric);
   return 0;

@@ -15,6 +15,7 @@ enum operation {
   kAllGather,
   kAllToAll,
   kBroadcast, /* in place, in `out`, from rank 0 */
+  kReduce,    /* to rank 0 */
   kCollectives,
   kBareAllReduce = kCollectives,
   kBareAllReduceStreamed,
@@ -43,10 +44,14 @@ struct peer {
   void (*look)(const struct board* board);
 };
 
-/* PROGRAM RANKS FILE MILLISECONDS MEMORY OPERATION:BYTES... as main() got them: FILE is where the ranks'
-   barrier lies, the same for all, zeroes at first; MILLISECONDS go into each loop; MEMORY is for who
-   allocates. Rank 0 prints lines "OPERATION BYTES LOOP MICROSECONDS". Results are checked; a wrong one ends
-   all ranks. Returns what main() shall return. */
+/* PROGRAM RANKS FILE MILLISECONDS CALLS LOOPS MEMORY OPERATION:BYTES... as main() got them: FILE is where the
+   ranks' barrier lies, the same for all, zeroes at first; MILLISECONDS go into each loop, but at least CALLS
+   calls; LOOPS are names with commas between, or "all"; MEMORY is for who allocates. Rank 0 prints lines
+   "OPERATION BYTES LOOP MEDIAN LOW HIGH BUSY": microseconds of the median call and of the first and the last
+   tenth, and the share of the machine's cores that were busy. Results are checked; a wrong one ends all
+   ranks. Returns what main() shall return. */
 int measure(const struct peer* peer, int argc, char** argv);
+/* Where they stand in argv. */
+enum measure_argument { kRanks = 1, kFile, kMilliseconds, kCalls, kLoopNames, kMemory, kCells };
 
 #endif

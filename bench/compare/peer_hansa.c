@@ -1,5 +1,5 @@
-/* Hansa, by nothing but nccl.h. Forks the ranks itself. Memory is "malloc" or "library", which is
- * ncclMemAlloc's. */
+/* Hansa, by nothing but nccl.h. Forks the ranks itself, unless a launcher has started them and says in
+ * PMI_RANK which this is. Memory is "malloc" or "library", which is ncclMemAlloc's. */
 #include <nccl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,8 @@ static void run(int operation, const float* in, float* out, size_t count) {
       return must(ncclAlltoAll(in, out, count, ncclFloat, comm, NULL));
     case kBroadcast:
       return must(ncclBroadcast(out, out, count, ncclFloat, 0, comm, NULL));
+    case kReduce:
+      return must(ncclReduce(in, out, count, ncclFloat, ncclSum, 0, comm, NULL));
     default:
       return bare_run(operation, count);
   }
@@ -42,12 +44,15 @@ static void* allocate(size_t bytes) {
 }
 
 int main(int argc, char** argv) {
-  struct peer peer = {.run = run, .ranks = argc > 4 ? atoi(argv[1]) : 0};
+  struct peer peer = {.run = run, .ranks = argc > kMemory ? atoi(argv[kRanks]) : 0};
   if (peer.ranks < 1) return 1;
-  if (strcmp(argv[4], "library") == 0) peer.allocate = allocate, peer.show = bare_show, peer.look = bare_look;
+  if (strcmp(argv[kMemory], "library") == 0)
+    peer.allocate = allocate, peer.show = bare_show, peer.look = bare_look;
   ncclUniqueId id;
   must(ncclGetUniqueId(&id));
-  for (int rank = 1; rank < peer.ranks && peer.rank == 0; ++rank)
+  const char* const launched = getenv("PMI_RANK");
+  if (launched != NULL) peer.rank = atoi(launched);
+  for (int rank = 1; rank < peer.ranks && peer.rank == 0 && launched == NULL; ++rank)
     if (fork() == 0) peer.rank = rank;
   must(ncclCommInitRank(&comm, peer.ranks, id, peer.rank));
   const int result = measure(&peer, argc, argv);

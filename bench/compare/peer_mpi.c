@@ -21,6 +21,9 @@ static void run(int operation, const float* in, float* out, size_t floats) {
     case kBroadcast:
       MPI_Bcast(out, count, MPI_FLOAT, 0, MPI_COMM_WORLD);
       break;
+    case kReduce:
+      MPI_Reduce(in, out, count, MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD);
+      break;
     default:
       MPI_Abort(MPI_COMM_WORLD, 1);
   }

@@ -31,7 +31,7 @@ void relax() noexcept {
 
 void Waiter::idle() noexcept {
   ++polls_;
-  if (!crowded_ && polls_ < kSpins) return relax();
+  if (!yields_ && polls_ < kSpins) return relax();
   // The clock is read now and then only: a yield costs less than the reading would.
   if (polls_ % kClockEvery == 0) {
     const std::uint64_t now = now_ns();

@@ -8,8 +8,8 @@ namespace hansa {
 
 class Waiter {
  public:
-  // `crowded`: more ranks than cores run here, so never spin: the core is needed by the one waited for.
-  explicit Waiter(bool crowded) noexcept : crowded_(crowded) {}
+  // `yields`: never spin: the core may be needed by the one waited for.
+  explicit Waiter(bool yields) noexcept : yields_(yields) {}
   void idle() noexcept;
   void reset() noexcept {
     polls_ = 0;
@@ -17,7 +17,7 @@ class Waiter {
   }
 
  private:
-  bool crowded_;
+  bool yields_;
   std::uint32_t polls_ = 0;
   std::uint64_t since_ns_ = 0;
 };

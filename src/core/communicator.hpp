@@ -81,7 +81,8 @@ class Communicator {
   // Made before a fork(), and this is the child.
   bool forked() const noexcept { return generation_ != generation_now_.load(std::memory_order_relaxed); }
   // More ranks than cores on this host.
-  bool crowded() const noexcept { return crowded_; }
+  // Whether who waits had better not spin.
+  bool yields() const noexcept { return yields_; }
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   // The first failure; ok while there is none.
   Status failure() const;
@@ -225,6 +226,7 @@ class Communicator {
   void late_is_over();
   void say_who_is_late();
   Result<bool> advance_one_sided(Operation& operation, bool& any);
+  bool settled();
   void hand_over_leftovers();
   void watch(Operation& operation);
   void take_over(const KnownCall& call);
@@ -239,6 +241,7 @@ class Communicator {
   std::uint64_t generation_ = process_generation();
   const std::atomic<std::uint64_t>& generation_now_ = process_generation_word();
   bool crowded_ = false;
+  bool yields_ = false;
   std::atomic<State> state_{State::kConnecting};
   std::atomic<bool> failed_{false}, cancelled_{false}, given_up_{false};
   mutable std::mutex failure_mutex_;
@@ -265,7 +268,7 @@ class Communicator {
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
-  bool lingers_ = false;  // see Connections
+  bool lingers_ = false;  // see Capabilities
   Levels levels_;
   std::optional<PlanCache> plans_;
   std::unique_ptr<OneSided> one_sided_;  // once a window is shown

@@ -274,11 +274,13 @@ Status Communicator::connect_peers() {
     }
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
-    lingers_ = connections_->lingers();
+    lingers_ = connections_->any(&Capabilities::lingers);
     HANSA_RETURN_IF_ERROR(find_levels());
     reach.levels = &levels_;
     if (fault_point(Point::kInitAgreed)) return made_to_fail();
     HANSA_RETURN_IF_ERROR(agree_on_reach(endpoints, reach));
+    // Where messages are the kernel's, it needs the core, and perhaps other hosts do, which share it.
+    yields_ = crowded_ || connections_->any(&Capabilities::asks_kernel);
     if (own_log_) own_log_->describe(connections_->summary(), crowded_);
     (void)fault_point(Point::kInitReady);
     HANSA_INFO_ON(kInit, "communicator {}of {} ranks{} ready: {}{}; {}",

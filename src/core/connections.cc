@@ -195,9 +195,9 @@ bool Connections::poll() noexcept {
   return any;
 }
 
-bool Connections::lingers() const noexcept {
+bool Connections::any(bool Capabilities::* trait) const noexcept {
   return std::any_of(used_.begin(), used_.end(),
-                     [](const Transport* transport) { return transport->capabilities().lingers; });
+                     [trait](const Transport* transport) { return transport->capabilities().*trait; });
 }
 
 Status Connections::status() const {

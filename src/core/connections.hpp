@@ -29,8 +29,8 @@ class Connections {
   std::span<Endpoint* const> endpoints() const { return endpoints_; }
   // Moves all transports on; true if anything happened.
   bool poll() noexcept;
-  // Whether idle() may be false.
-  bool lingers() const noexcept;
+  // Whether it holds of any transport.
+  bool any(bool Capabilities::* trait) const noexcept;
   // Whether nothing waits for a poll().
   bool idle() const noexcept {
     for (const Transport* transport : used_)

@@ -25,8 +25,7 @@ struct Line {
 // Moves all lines on until every operation is done; the first failure, in order of lines. Other lines are
 // driven to their ends too: their peers count on them.
 Status drive(std::vector<Line>& lines) {
-  const bool crowded = lines.size() > 1 || lines.front().communicator->crowded();
-  Waiter waiter(crowded);
+  Waiter waiter(lines.size() > 1 || lines.front().communicator->yields());
   for (;;) {
     bool any = false, left = false;
     for (Line& line : lines) {
@@ -148,7 +147,7 @@ Status Group::run(Communicator& communicator, const Request& request) const {
 
 Status Group::wait(Communicator& communicator) {
   Operation& operation = communicator.own_operation();
-  Waiter waiter(communicator.crowded());
+  Waiter waiter(communicator.yields());
   while (!operation.done) {
     if (communicator.advance(operation))
       waiter.reset();

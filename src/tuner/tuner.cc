@@ -47,6 +47,7 @@ std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std:
   const auto levels = query.levels->partitions();
   const auto parts = static_cast<std::size_t>(levels.empty() ? query.ranks : levels.back().count());
   const bool small = bytes <= 16 * 1024, few = parts <= 16, large = bytes / parts >= 256 * 1024;
+  const bool streams = bytes >= 1024 * 1024;  // where a ring's rounds no longer count
   switch (query.collective) {
     case Collective::kAllReduce:
     case Collective::kBarrier:
@@ -56,15 +57,15 @@ std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std:
       return {"rails_circulant", "circulant", ""};
     case Collective::kReduceScatter:
     case Collective::kReduceScatterV:
-      if (large && !few) return {"rails_ring", "ring", ""};
-      return {"rails_direct", few ? "direct" : "circulant", "ring"};
+      if (few ? streams : large) return {"rails_ring", "ring", ""};
+      return {"rails_direct", few && !small ? "direct" : "circulant", "ring"};
     case Collective::kAllGather:
     case Collective::kAllGatherV:
-      if (few) return {"rails_direct", "direct", "ring"};
-      if (large) return {"rails_ring", "ring", ""};
-      return {"rails_circulant", "circulant", ""};
+      if (large && !few) return {"rails_ring", "ring", ""};
+      return {few ? "rails_direct" : "rails_circulant", "circulant", ""};
     case Collective::kBroadcast:
     case Collective::kReduce:
+      if (few && bytes * (parts - 1) <= 16 * 1024) return {"leaders_knomial", "direct", ""};
       if (small) return {"leaders_knomial", "knomial", ""};
       if (few) return {"rails_two_shot", "two_shot", "ring"};
       return {bytes / parts < 4096 ? "leaders_knomial" : "rails_two_shot", "double_binary_tree", ""};

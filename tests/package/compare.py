@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1] + "/bench/compare")
+import cluster_report
 import compare
 import judge
 import libraries
+import places
 import report
+from layouts import layout_of
 
 TARGETS = """
 [measured]
@@ -25,40 +28,40 @@ operations = ["broadcast", "allreduce"]
 sizes = "4.."
 loop = "rewritten"
 [[target]]
-ranks = [2]
+layouts = ["2"]
 operations = ["allreduce"]
-memory = ["malloc"]
+variants = ["malloc"]
 sizes = "4..4K"
 time = 0.5
 [[target]]
-ranks = [2]
+layouts = ["2"]
 operations = ["allreduce"]
-memory = ["malloc", "library"]
+variants = ["malloc", "library"]
 sizes = "1M.."
 speed = 2.0
 [[target]]
-ranks = [2, 4]
+layouts = ["2", "4"]
 operations = ["broadcast", "allreduce"]
-memory = ["malloc"]
+variants = ["malloc"]
 sizes = "4.."
 never_slower = true
 [[bound]]
-ranks = [2]
-operation = "allreduce"
+layouts = ["2"]
+operations = ["allreduce"]
 sizes = "1M.."
 bare = ["bare_allreduce"]
 loop = "rewritten"
 share = 0.9
 [[bound]]
-ranks = [2]
-operation = "bare_allreduce"
+layouts = ["2"]
+operations = ["bare_allreduce"]
 sizes = "1M.."
 bare = ["read", "copy"]
 loop = "untouched"
 share = 0.9
 """
 OTHERS = ["mpich4", "impi"]
-SMALL, LARGE = judge.Cell(2, "allreduce", 4), judge.Cell(2, "allreduce", 1 << 20)
+SMALL, LARGE = judge.Cell("2", "allreduce", 4), judge.Cell("2", "allreduce", 1 << 20)
 
 
 def equal(what, found, wanted):
@@ -66,11 +69,16 @@ def equal(what, found, wanted):
         sys.exit(f"{what}: {found!r} where {wanted!r} was expected")
 
 
+def flat(time):
+    """A figure without spread."""
+    return judge.Figure(time, time, time)
+
+
 def filled(cell, loop="rewritten", **times):
     results = judge.Results()
     for name, figures in times.items():
         for figure in figures:
-            results.add(cell, name.replace("_", "-"), loop, figure)
+            results.add(cell, name.replace("_", "-"), loop, flat(figure))
     return results
 
 
@@ -86,15 +94,15 @@ def sizes():
 
 
 def targets_of_cells(targets):
-    equal("sizes of 2 ranks", targets.sizes(2), [4, 1 << 20])
-    equal("quick sizes", (targets.sizes(2, True), targets.all_ranks(True)), ([4], [2]))
+    equal("sizes of 2 ranks", targets.sizes("2"), [4, 1 << 20])
+    equal("quick sizes", (targets.sizes("2", True), targets.layouts(True)), ([4], ["2"]))
     equal("time", targets.needed(SMALL, "malloc"), 2.0)
     equal("first line that fits", targets.needed(LARGE, "malloc"), 2.0)
-    equal("never slower", targets.needed(judge.Cell(4, "allreduce", 4), "malloc"), 1 / 1.05)
+    equal("never slower", targets.needed(judge.Cell("4", "allreduce", 4), "malloc"), 1 / 1.05)
     equal("nothing asked", targets.needed(SMALL, "library"), None)
-    equal("small broadcast", targets.loop(judge.Cell(2, "broadcast", 4096)), "rewritten_root_first")
-    equal("large broadcast", targets.loop(judge.Cell(2, "broadcast", 16384)), "rewritten")
-    equal("bare loops are not judged", targets.loop(judge.Cell(2, "copy", 4)), None)
+    equal("small broadcast", targets.loop(judge.Cell("2", "broadcast", 4096)), "rewritten_root_first")
+    equal("large broadcast", targets.loop(judge.Cell("2", "broadcast", 16384)), "rewritten")
+    equal("bare loops are not judged", targets.loop(judge.Cell("2", "copy", 4)), None)
     equal("bare loops of a cell", targets.bare_operations(LARGE), ["bare_allreduce", "read", "copy"])
     equal("none below", targets.bare_operations(SMALL), [])
 
@@ -118,14 +126,14 @@ def bounds(targets):
     results = filled(LARGE, hansa_library=[100])
     line = targets.bounds(LARGE)[0]
     equal("no bare loop", judge.compare_bound(results, LARGE, line), None)
-    results.add(judge.Cell(2, "bare_allreduce", 1 << 20), "hansa-library", "rewritten", 80)
+    results.add(judge.Cell("2", "bare_allreduce", 1 << 20), "hansa-library", "rewritten", flat(80))
     equal("share", judge.compare_bound(results, LARGE, line), judge.Verdict(0.8, 0.9, False))
 
 
 def page(targets):
     results = filled(SMALL, hansa_malloc=[2], impi=[5], mpich4=[7])
     for name, time in (("hansa-malloc", 90), ("hansa-library", 50), ("impi", 120)):
-        results.add(LARGE, name, "rewritten", time)
+        results.add(LARGE, name, "rewritten", flat(time))
     compared = [*libraries.HANSA, *libraries.OTHERS]
     text = report.tables(results, targets, results.cells(), {"Gloo": "no network"}, compared)
     for line in ("| 4 B | Intel MPI 2021.18.1 | 5.00 us | 2.00 us | 2.50 (2.00) |", "| 90.00 us | **1.33 (2.00)** |", "| 50.00 us | 2.40 (2.00) |",
@@ -140,14 +148,63 @@ def page(targets):
 
 def kept_on_file():
     """Every cell that the real targets name can be measured and judged."""
-    real = judge.Targets(Path(sys.argv[1], "bench/compare/targets.toml").read_text())
-    for line in real.data["target"]:
-        for ranks in line["ranks"]:
-            for operation in line["operations"]:
-                hit = [size for size in real.sizes(ranks) if judge.spans(line["sizes"], size)]
-                equal(f"{line} has sizes", bool(hit), True)
-                equal(f"{line} is judged", all(real.loop(judge.Cell(ranks, operation, size)) for size in hit), True)
-                equal(f"{line} asks for one thing", len({"time", "speed", "never_slower"} & set(line)), 1)
+    for name in ("targets.toml", "cluster.toml"):
+        real = judge.Targets(Path(sys.argv[1], "bench/compare", name).read_text())
+        for line in real.data["target"] + real.data.get("link", []):
+            for layout in line["layouts"]:
+                for operation in line["operations"]:
+                    hit = [size for size in real.sizes(layout) if judge.spans(line["sizes"], size)]
+                    equal(f"{line} has sizes", bool(hit), True)
+                    equal(f"{line} is judged", all(real.loop(judge.Cell(layout, operation, size)) for size in hit), True)
+                    equal(f"{line} asks for one thing", len({"time", "speed", "never_slower", "share"} & set(line)), 1)
+
+
+def layouts():
+    found = [(layout.hosts, layout.per_host, layout.groups, layout.ranks, layout.title) for layout in map(layout_of, ("4", "4x2", "8x1/2"))]
+    equal("layouts", found, [(0, 4, 1, 4, "4 ranks"), (4, 2, 1, 8, "4 hosts of 2 ranks"), (8, 1, 2, 8, "2 groups of 4 hosts")])
+    equal("groups", places.topology_of(layout_of("8x1/2")), "group g0: h[0-3]\ngroup g1: h[4-7]\n")
+    for library in libraries.OTHERS:
+        words = [str(word) for word in library.command(layout_of("4x2"))[0]]
+        equal(f"{library.title}'s hosts in {words}", any("h0" in word and "h3" in word for word in words), True)
+        equal(f"{library.title}'s ranks in {words}", words[words.index("-n") + 1], "8")
+
+
+CLUSTER_TARGETS = """
+[measured]
+"4x1" = "4M"
+[[judged]]
+operations = ["broadcast", "allreduce"]
+sizes = "4.."
+loop = "rewritten"
+[[target]]
+layouts = ["4x1"]
+operations = ["allreduce"]
+variants = ["malloc"]
+sizes = "4M"
+never_slower = true
+spread = true
+[[link]]
+layouts = ["4x1"]
+operations = ["allreduce"]
+sizes = "4M"
+share = 0.95
+"""
+
+
+def links():
+    """What links allow, and a verdict that leaves room for the spread."""
+    equal("host's link", [judge.least_through(4, 4, name) for name in ("allreduce", "allgather", "alltoall", "broadcast")], [1.5, 0.75, 0.75, 1])
+    equal("link of 2 ranks", judge.least_through(4, 8, "alltoall"), 1.5)
+    equal("link between 2 groups of 4", [judge.least_through(2, 8, name) for name in ("allreduce", "alltoall", "reduce")], [1, 2, 1])
+    cell, targets = judge.Cell("4x1", "allreduce", 4 << 20), judge.Targets(CLUSTER_TARGETS)
+    results = filled(cell, hansa_malloc=[63], impi=[50])
+    equal("no stream", judge.link_bound(results, cell), None)
+    results.add(judge.Cell("4x1", "stream", 1 << 20), "host", "stream", flat(10))
+    equal("least time", judge.link_bound(results, cell), 60)
+    results.values[cell.key]["impi"]["rewritten"] = [[50, 49, 63, 1.0]]
+    text = cluster_report.tables(results, targets, results.cells(), {}, [*libraries.HANSA, *libraries.OTHERS])
+    line = "| 4 MiB | 60.00 us | 63.00 us (63.00 us to 63.00 us), 0% | 0.95 (0.95) | 0.79 (0.79) | 50.00 us, 100% |"
+    equal(f"{line} in\n{text}\n", line in text and "2 of 2 judged" in text, True)
 
 
 class Fake(libraries.Library):
@@ -157,19 +214,19 @@ class Fake(libraries.Library):
         super().__init__("fake", "Fake")
         self.line = line
 
-    def command(self, ranks, crowded):
+    def command(self, layout):
         return ["sh", "-c", self.line, "sh"], {}
 
 
 def jobs():
-    print_one = "echo allreduce 4 rewritten 1.5; echo noise"
-    figures = {("allreduce", 4, "rewritten"): 1.5}
-    equal("a job", compare.run(Fake(print_one), [SMALL], 1, 60), (figures, ""))
-    equal("one that fails", compare.run(Fake("echo reason >&2; exit 1"), [SMALL], 1, 60), ({}, "reason"))
+    print_one = "echo allreduce 4 rewritten 1.5 1 2 0.5; echo noise"
+    figures = {("allreduce", 4, "rewritten"): judge.Figure(1.5, 1, 2, 0.5)}
+    equal("a job", compare.run(Fake(print_one), [SMALL], [1, 5, "all"], 60), (figures, ""))
+    equal("one that fails", compare.run(Fake("echo reason >&2; exit 1"), [SMALL], [1, 5, "all"], 60), ({}, "reason"))
     with tempfile.NamedTemporaryFile() as pid:
         hanging = Fake(f"{print_one}; echo $$ >{pid.name}; sleep 1000 & wait")
         start = time.monotonic()
-        found, why = compare.run(hanging, [SMALL], 1, 1)
+        found, why = compare.run(hanging, [SMALL], [1, 5, "all"], 1)
         equal("one that hangs", (found, why, time.monotonic() - start < 60), (figures, "not done after 1 s", True))
         equal("is gone", os.path.exists(f"/proc/{pid.read().decode().strip()}"), False)
 
@@ -181,6 +238,8 @@ def main():
     verdicts()
     bounds(targets)
     page(targets)
+    layouts()
+    links()
     kept_on_file()
     jobs()
 

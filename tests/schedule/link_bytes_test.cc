@@ -124,9 +124,16 @@ TEST(Choice, IsAHierarchyWhereThereIsOne) {
   const Labels pairs{0, 0, 1, 1}, singles{0, 1, 2, 3}, alone{0, 0, 0, 0}, groups{0, 0, 1, 1};
   EXPECT_EQ(name(Collective::kAllReduce, 8, pairs, {}), "leaders_recursive_doubling");
   EXPECT_EQ(name(Collective::kAllReduce, 1 << 20, pairs, {}), "rails_two_shot");
-  EXPECT_EQ(name(Collective::kReduceScatterV, 1 << 20, pairs, {}), "rails_direct");
+  EXPECT_EQ(name(Collective::kReduceScatterV, 64 << 10, pairs, {}), "rails_direct");
+  EXPECT_EQ(name(Collective::kReduceScatterV, 1 << 20, pairs, {}), "rails_ring");
   EXPECT_EQ(name(Collective::kBarrier, 0, pairs, {}), "leaders_recursive_doubling");
   EXPECT_EQ(name(Collective::kAllReduce, 8, singles, {}), "recursive_doubling");
+  EXPECT_EQ(name(Collective::kReduceScatter, 1 << 10, singles, {}), "circulant");
+  EXPECT_EQ(name(Collective::kReduceScatter, 64 << 10, singles, {}), "direct");
+  EXPECT_EQ(name(Collective::kReduceScatter, 1 << 20, singles, {}), "ring");
+  EXPECT_EQ(name(Collective::kAllGather, 1 << 20, singles, {}), "circulant");
+  EXPECT_EQ(name(Collective::kBroadcast, 4 << 10, singles, {}), "direct");
+  EXPECT_EQ(name(Collective::kBroadcast, 8 << 10, singles, {}), "knomial");
   EXPECT_EQ(name(Collective::kBroadcast, 1 << 20, singles, {}), "two_shot");
   EXPECT_EQ(name(Collective::kAllGather, 1 << 20, singles, groups), "rails_direct");
   EXPECT_EQ(name(Collective::kAllReduce, 8, alone, {}), "one_shot");

@@ -34,7 +34,10 @@ std::uint16_t fold(std::uint64_t communicator) {
 class Core {
  public:
   Core(const TransportOptions& options, SlotShape shape, std::unique_ptr<Fabric> fabric, bool loopback)
-      : capabilities_{.slot_bytes = shape.bytes, .slots = shape.count, .lingers = true},
+      : capabilities_{.slot_bytes = shape.bytes,
+                      .slots = shape.count,
+                      .lingers = true,
+                      .asks_kernel = speaks_ip(fabric->info())},
         rank_(options.rank),
         patience_(options.patience),
         cancelled_(options.cancelled),

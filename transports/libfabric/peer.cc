@@ -174,8 +174,10 @@ bool Peer::post_receives(ReceiveRing& ring) {
 bool Peer::owes_credit() const {
   if (unreachable_ || broken_ || parted_ || !started_) return false;
   if (parting_) return true;
-  return std::any_of(receives_.begin(), receives_.end() - 1,
-                     [](const ReceiveRing& ring) { return ring.owed() > 0; });
+  // A peer that has said its farewell waits for all of it, any other for none that it does not need.
+  return std::any_of(receives_.begin(), receives_.end() - 1, [this](const ReceiveRing& ring) {
+    return gone_ ? ring.owed() > 0 : ring.runs_low();
+  });
 }
 
 bool Peer::credit_due() {
@@ -226,6 +228,7 @@ void Peer::completed(Operation& operation, std::size_t message_bytes) {
   operation.bytes = static_cast<std::uint32_t>(message_bytes - sizeof(Header));
   operation.arrived = true;
   if (credit) return take_credits();
+  ++receives_[operation.lane].arrived;
   Slots& slots = receives_[operation.lane].slots;
   raise_limit(operation.lane, slots.header(slots.number_of(operation)).limit);
 }

@@ -83,8 +83,11 @@ struct ReceiveRing {
   std::uint32_t released = 0;  // by the user
   std::uint32_t posted = 0;    // receives that the provider has taken; at most released + window
   std::uint32_t told = 0;      // the last value of `posted` that the peer was sent
+  std::uint32_t arrived = 0;   // messages that have come
 
   std::uint32_t owed() const { return posted - told; }
+  // Whether the peer may run out: it has no more than half a ring to go.
+  bool runs_low() const { return owed() > 0 && (told - arrived) * 2 <= slots.count(); }
   bool complete() const { return posted == released + window; }
 };
 
