@@ -16,7 +16,7 @@ namespace hansa {
 namespace {
 
 constexpr std::chrono::seconds kFlush{60}, kLastBytes{2};
-constexpr int kLastLooks = 16;  // of a caller whose operation is done
+constexpr int kLastLooks = 16;                   // of a caller whose operation is done
 constexpr std::chrono::milliseconds kWord{500};  // from control, of who has died
 // For writing to HANSA_DUMP: before a call returns its failure, and before the communicator goes.
 constexpr std::chrono::milliseconds kDumpAtFailure{500}, kDumpAtEnd{2000};
@@ -183,7 +183,8 @@ bool Communicator::advance(Operation& operation) {
   return any;
 }
 
-// The last messages are most often gone at the next look or two; the progress thread would need a core for it.
+// The last messages are most often gone at the next look or two; the progress thread would need a core for
+// it.
 bool Communicator::settled() {
   for (int looks = 0; looks < kLastLooks && !connections_->idle(); ++looks) (void)connections_->poll();
   return connections_->idle();
