@@ -129,7 +129,10 @@ def main():
     given = arguments()
     targets = judge.Targets((libraries.SOURCE / given.targets).read_text())
     file = libraries.BUILD / given.results
-    kept = json.loads(file.read_text()) if file.exists() else {"figures": {}, "missing": {}}
+    columns = list(judge.Figure._fields)
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if kept.get("columns") != columns:  # of another version of these programs
+        kept = {"figures": {}, "missing": {}}
     results, missing = judge.Results(kept["figures"]), kept["missing"]
     measured = []
     if not given.report:
@@ -141,7 +144,7 @@ def main():
         for cells in cells_of(given, targets):
             measure(cells, ready, given, targets, results, missing)
             measured += cells
-            file.write_text(json.dumps({"figures": results.values, "missing": missing}, indent=1))
+            file.write_text(json.dumps({"columns": columns, "figures": results.values, "missing": missing}, indent=1))
     compared = [*libraries.HANSA, *libraries.OTHERS]
     tables = (cluster_report if given.cluster else report).tables
     print(tables(results, targets, measured or results.cells(), missing, compared))

@@ -195,7 +195,7 @@ bool Connections::poll() noexcept {
   return any;
 }
 
-bool Connections::any(bool Capabilities::* trait) const noexcept {
+bool Connections::any(bool Capabilities::*trait) const noexcept {
   return std::any_of(used_.begin(), used_.end(),
                      [trait](const Transport* transport) { return transport->capabilities().*trait; });
 }

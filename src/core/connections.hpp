@@ -30,7 +30,7 @@ class Connections {
   // Moves all transports on; true if anything happened.
   bool poll() noexcept;
   // Whether it holds of any transport.
-  bool any(bool Capabilities::* trait) const noexcept;
+  bool any(bool Capabilities::*trait) const noexcept;
   // Whether nothing waits for a poll().
   bool idle() const noexcept {
     for (const Transport* transport : used_)

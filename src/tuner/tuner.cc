@@ -65,8 +65,11 @@ std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std:
       return {few ? "rails_direct" : "rails_circulant", "circulant", ""};
     case Collective::kBroadcast:
     case Collective::kReduce:
-      if (few && bytes * (parts - 1) <= 16 * 1024) return {"leaders_knomial", "direct", ""};
+      if (small && query.collective == Collective::kBroadcast && bytes * (parts - 1) <= 16 * 1024)
+        return {"leaders_knomial", few ? "direct" : "knomial", ""};
       if (small) return {"leaders_knomial", "knomial", ""};
+      // The chain fills within a chunk for each part.
+      if (few && bytes / parts >= 64 * 1024) return {"rails_ring", "ring", ""};
       if (few) return {"rails_two_shot", "two_shot", "ring"};
       return {bytes / parts < 4096 ? "leaders_knomial" : "rails_two_shot", "double_binary_tree", ""};
     case Collective::kAllToAll:

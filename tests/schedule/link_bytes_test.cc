@@ -134,7 +134,8 @@ TEST(Choice, IsAHierarchyWhereThereIsOne) {
   EXPECT_EQ(name(Collective::kAllGather, 1 << 20, singles, {}), "circulant");
   EXPECT_EQ(name(Collective::kBroadcast, 4 << 10, singles, {}), "direct");
   EXPECT_EQ(name(Collective::kBroadcast, 8 << 10, singles, {}), "knomial");
-  EXPECT_EQ(name(Collective::kBroadcast, 1 << 20, singles, {}), "two_shot");
+  EXPECT_EQ(name(Collective::kBroadcast, 64 << 10, singles, {}), "two_shot");
+  EXPECT_EQ(name(Collective::kBroadcast, 256 << 10, singles, {}), "ring");
   EXPECT_EQ(name(Collective::kAllGather, 1 << 20, singles, groups), "rails_direct");
   EXPECT_EQ(name(Collective::kAllReduce, 8, alone, {}), "one_shot");
 }

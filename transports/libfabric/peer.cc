@@ -175,9 +175,8 @@ bool Peer::owes_credit() const {
   if (unreachable_ || broken_ || parted_ || !started_) return false;
   if (parting_) return true;
   // A peer that has said its farewell waits for all of it, any other for none that it does not need.
-  return std::any_of(receives_.begin(), receives_.end() - 1, [this](const ReceiveRing& ring) {
-    return gone_ ? ring.owed() > 0 : ring.runs_low();
-  });
+  return std::any_of(receives_.begin(), receives_.end() - 1,
+                     [this](const ReceiveRing& ring) { return gone_ ? ring.owed() > 0 : ring.runs_low(); });
 }
 
 bool Peer::credit_due() {
