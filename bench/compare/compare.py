@@ -59,20 +59,58 @@ def patience(cells):
     return 30 + sum(2 + slowness * cell.size * layout_of(cell.layout).ranks / (1 << 25) for cell in cells)
 
 
-def run(library, cells, loop_arguments, seconds):
-    """What rank 0 printed: {(operation, size, loop): judge.Figure}, and why it may not be all."""
-    arguments = [*loop_arguments, getattr(library, "memory", "malloc"), *(f"{cell.operation}:{cell.size}" for cell in cells)]
-    output, errors = places.run(library, layout_of(cells[0].layout), arguments, seconds)
-    lines = [line.split() for line in output.splitlines() if len(line.split()) == 7]
-    return {(line[0], int(line[1]), line[2]): judge.Figure(*map(float, line[3:])) for line in lines}, errors.strip()
-
-
-def bare_cells(cells, library, targets):
-    """Those of the bare loops over the library's memory that say something of the cells."""
+def with_bare_loops(cells, library, targets):
+    """The cells that a job of the library is to measure: after each the bare loops over its memory that say something of it."""
     found = {}
-    for cell in cells if library.name == "hansa-library" else []:
-        found |= {judge.Cell(cell.layout, name, cell.size): None for name in targets.bare_operations(cell)}
-    return [cell for cell in found if cell not in cells]
+    for cell in cells:
+        bare = targets.bare_operations(cell) if library.name == "hansa-library" else []
+        found |= {judge.Cell(cell.layout, name, cell.size): None for name in [cell.operation, *bare]}
+    return list(found)
+
+
+def arguments_of(library, cells, given, targets):
+    return [given.milliseconds, given.calls, targets.data["loops"], getattr(library, "memory", "malloc"),
+            *(f"{cell.operation}:{cell.size}" for cell in cells)]
+
+
+def figure_of(line):
+    """((operation, size), loop, judge.Figure) of what rank 0 printed; None if it is no figure."""
+    words = line.split()
+    return ((words[0], int(words[1])), words[2], judge.Figure(*map(float, words[3:]))) if len(words) == 7 else None
+
+
+def announced(line):
+    """((operation, size), loop) that rank 0 would measure next; None if it says nothing of it."""
+    words = line.split()
+    return ((words[1], int(words[2])), words[3]) if len(words) == 4 and words[0] == "next" else None
+
+
+def run_alone(library, cells, given, targets):
+    """On hosts of its own: [figure_of()] of what rank 0 printed, and why it may not be all."""
+    output, errors = places.run_on_hosts(library, layout_of(cells[0].layout), arguments_of(library, cells, given, targets),
+                                         patience(cells))
+    return [figure for figure in map(figure_of, output.splitlines()) if figure], errors.strip()
+
+
+def run_in_turn(plans, given, targets, seconds):
+    """Jobs of all libraries on this machine at once; `plans` is [(library, cells)]. Each makes the same loop of the same cell, one after
+    the other, then all the next. {library's name: (figures, why these may not be all)} as of run_alone()."""
+    jobs = {library.name: places.JobHere(library, layout_of(cells[0].layout), arguments_of(library, cells, given, targets))
+            for library, cells in plans}
+    found = {name: [] for name in jobs}
+    order = {(cell.operation, cell.size): place for place, cell in enumerate(max((cells for _, cells in plans), key=len))}
+    try:
+        due = {name: job.hear(announced, seconds) for name, job in jobs.items()}
+        while waiting := [next for next in due.values() if next]:
+            loop = min(waiting, key=lambda next: order[next[0]])
+            for name in [name for name, next in due.items() if next == loop]:
+                jobs[name].give_turn()
+                figure = jobs[name].hear(figure_of, seconds)
+                found[name] += [figure] if figure else []
+                due[name] = jobs[name].hear(announced, seconds) if figure else None
+    finally:
+        why = {name: job.close() for name, job in jobs.items()}
+    return {name: (found[name], why[name]) for name in jobs}
 
 
 def measure_links(layout, results):
@@ -82,24 +120,34 @@ def measure_links(layout, results):
         results.add(stream, link, "stream", judge.Figure(time, time, time))
 
 
+def runs(plans, given, targets):
+    """(library, cells, figures, why they may not be all) of each, as soon as there is something to tell."""
+    if layout_of(plans[0][1][0].layout).hosts:
+        for library, cells in plans:
+            yield library, cells, *run_alone(library, cells, given, targets)
+        return
+    told = run_in_turn(plans, given, targets, max(patience(cells) for _, cells in plans))
+    for library, cells in plans:
+        yield library, cells, *told[library.name]
+
+
 def measure(cells, chosen, given, targets, results, missing):
     layout = layout_of(cells[0].layout)
-    for round in range(given.rounds):  # in turn, so that all meet the same machine
+    plans = [(library, with_bare_loops(cells, library, targets)) for library in chosen]
+    for library, mine in plans:
+        for cell in mine:
+            results.forget(cell, library.name)
+    for round in range(given.rounds):
         if layout.hosts:
             measure_links(layout, results)
-        for library in chosen:
-            mine = cells + bare_cells(cells, library, targets)
-            if round == 0:
-                for cell in mine:
-                    results.forget(cell, library.name)
-            start = time.monotonic()
-            figures, errors = run(library, mine, [given.milliseconds, given.calls, targets.data["loops"]], patience(mine))
-            for (operation, size, loop), figure in figures.items():
+        start = time.monotonic()
+        for library, mine, figures, errors in runs(plans, given, targets):
+            for (operation, size), loop, figure in figures:
                 results.add(judge.Cell(layout.name, operation, size), library.name, loop, figure)
-            if {(cell.operation, cell.size) for cell in mine} - {(operation, size) for operation, size, _ in figures}:
+            if {(cell.operation, cell.size) for cell in mine} - {cell for cell, _, _ in figures}:
                 missing[library.title] = f"{layout.title}: " + (errors.splitlines() or ["no reason given"])[-1]
             print(f"# {layout.title}, round {round + 1} of {given.rounds}: {library.title}, "
-                  f"{time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+                  f"{len(figures)} figures, {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
 def prepare(chosen):

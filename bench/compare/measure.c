@@ -1,9 +1,11 @@
 #include "measure.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "board.h"
 
@@ -35,6 +37,7 @@ struct cell {
 static struct {
   double seconds;    /* that a loop takes */
   int fewest;        /* calls of a loop */
+  int turns;         /* where they come from; -1: all are this job's */
   const char* loops; /* those to run */
 } given;
 
@@ -180,8 +183,19 @@ static void read_ticks(double ticks[2]) {
   ticks[1] = ticks[0] + fields[3] + fields[4] + fields[7];
 }
 
+/* Says what this job would do next and sleeps until it is its turn: others are on the same cores. */
+static void come_on_turn(const struct cell* cell, const struct loop* loop) {
+  char byte;
+  if (given.turns < 0) return;
+  board_barrier(kSymmetric);
+  if (peer->rank == 0)
+    printf("next %s %zu %s\n", kNames[cell->operation], cell->bytes, loop->name), fflush(stdout);
+  if (read(given.turns, &byte, 1) != 1) board_fail("nobody gives turns any more");
+}
+
 static void measure_loop(const struct cell* cell, const struct loop* loop, double* times) {
   double before[2], after[2];
+  come_on_turn(cell, loop);
   const int calls = calls_for(cell, loop);
   read_ticks(before);
   struct figures found =
@@ -215,9 +229,10 @@ int measure(const struct peer* library, int argc, char** argv) {
   peer = library;
   struct board* const board = board_join(argv[kFile], peer->rank, peer->ranks);
   if (argc <= kCells || atoi(argv[kRanks]) != peer->ranks)
-    board_fail("RANKS FILE MILLISECONDS CALLS LOOPS MEMORY OPERATION:BYTES... expected");
+    board_fail("RANKS FILE TURNS MILLISECONDS CALLS LOOPS MEMORY OPERATION:BYTES... expected");
   given.seconds = strtod(argv[kMilliseconds], NULL) * 1e-3, given.fewest = atoi(argv[kCalls]);
   given.loops = argv[kLoopNames];
+  given.turns = strcmp(argv[kTurns], "-") == 0 ? -1 : open(argv[kTurns], O_RDONLY);
   size_t most = (size_t)peer->ranks * sizeof(float);
   for (int i = kCells; i < argc; ++i) {
     const struct cell cell = cell_of(argv[i]);

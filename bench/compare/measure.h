@@ -44,14 +44,15 @@ struct peer {
   void (*look)(const struct board* board);
 };
 
-/* PROGRAM RANKS FILE MILLISECONDS CALLS LOOPS MEMORY OPERATION:BYTES... as main() got them: FILE is where the
-   ranks' barrier lies, the same for all, zeroes at first; MILLISECONDS go into each loop, but at least CALLS
-   calls; LOOPS are names with commas between, or "all"; MEMORY is for who allocates. Rank 0 prints lines
-   "OPERATION BYTES LOOP MEDIAN LOW HIGH BUSY": microseconds of the median call and of the first and the last
-   tenth, and the share of the machine's cores that were busy. Results are checked; a wrong one ends all
-   ranks. Returns what main() shall return. */
+/* PROGRAM RANKS FILE TURNS MILLISECONDS CALLS LOOPS MEMORY OPERATION:BYTES... as main() got them: FILE is
+   where the ranks' barrier lies, the same for all, zeroes at first; TURNS a fifo from which every rank reads
+   a byte before each loop, or "-"; MILLISECONDS go into each loop, but at least CALLS calls; LOOPS are names
+   with commas between, or "all"; MEMORY is for who allocates. Rank 0 prints lines "OPERATION BYTES LOOP
+   MEDIAN LOW HIGH BUSY": microseconds of the median call and of the first and the last tenth, and the share
+   of the machine's cores that were busy; before each turn "next OPERATION BYTES LOOP". Results are checked; a
+   wrong one ends all ranks. Returns what main() shall return. */
 int measure(const struct peer* peer, int argc, char** argv);
 /* Where they stand in argv. */
-enum measure_argument { kRanks = 1, kFile, kMilliseconds, kCalls, kLoopNames, kMemory, kCells };
+enum measure_argument { kRanks = 1, kFile, kTurns, kMilliseconds, kCalls, kLoopNames, kMemory, kCells };
 
 #endif

@@ -1,9 +1,11 @@
 """Where jobs run: on this machine, or on hosts of tests/cluster that are made for one job and gone after it."""
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import libraries
@@ -46,21 +48,61 @@ def stop(job):
     return ""
 
 
-def run_here(library, layout, arguments, seconds):
-    """What rank 0 printed, and why that may not be all. Nothing of the job outlives this."""
-    words, environment = library.command(layout)
-    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="hansa-compare-") as board:
-        job = subprocess.Popen([str(word) for word in [*words, layout.ranks, board.name, *arguments]], env=os.environ | environment,
-                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               start_new_session=True)
-        try:
-            output, errors = job.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            output, errors = stop(job), f"not done after {seconds:.0f} s"
-        finally:
-            stop(job)
-            Path(board.name + ".store").unlink(missing_ok=True)
-    return output, errors
+class JobHere:
+    """A library's ranks on this machine. They sleep, and make one loop when they are given a turn, so that jobs of all libraries can be
+    on the same cores at once and take turns within a fraction of a second: virtual cores move about every few seconds, and a figure
+    taken where they are near says nothing beside one taken where they are far."""
+
+    def __init__(self, library, layout, arguments):
+        words, environment = library.command(layout)
+        self.ranks, self.left, self.late = layout.ranks, b"", ""
+        self.board = tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="hansa-compare-")
+        self.errors = tempfile.TemporaryFile("w+")
+        self.fifo = Path(self.board.name + ".turns")
+        os.mkfifo(self.fifo)
+        self.turns = os.open(self.fifo, os.O_RDWR)
+        self.job = subprocess.Popen([str(word) for word in [*words, layout.ranks, self.board.name, self.fifo, *arguments]],
+                                    env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors,
+                                    start_new_session=True)
+
+    def line(self, seconds):
+        """The next that rank 0 prints; None if there comes none."""
+        end = time.monotonic() + seconds
+        while b"\n" not in self.left:
+            if not select.select([self.job.stdout], [], [], max(0, end - time.monotonic()))[0]:
+                self.late = f"not done after {seconds:.0f} s"
+                return None
+            more = os.read(self.job.stdout.fileno(), 65536)
+            if not more:
+                return None
+            self.left += more
+        line, _, self.left = self.left.partition(b"\n")
+        return line.decode()
+
+    def hear(self, wanted, seconds):
+        """What `wanted` makes of the first line of which it makes anything; None if there comes none."""
+        while (line := self.line(seconds)) is not None:
+            if (found := wanted(line)) is not None:
+                return found
+        return None
+
+    def give_turn(self):
+        os.write(self.turns, bytes(self.ranks))
+
+    def close(self):
+        """Why it ended before it was done, if it did. Nothing of the job outlives this."""
+        if not self.late:
+            try:
+                self.job.wait(20)
+            except subprocess.TimeoutExpired:
+                self.late = "does not end"
+        stop(self.job)
+        os.close(self.turns)
+        self.fifo.unlink()
+        Path(self.board.name + ".store").unlink(missing_ok=True)
+        self.board.close()
+        self.errors.seek(0)
+        return self.late or self.errors.read().strip()
 
 
 def hosts_of(layout):
@@ -74,7 +116,7 @@ def topology_of(layout):
 
 
 def run_on_hosts(library, layout, arguments, seconds):
-    """As run_here. The launcher runs on the first host and starts ranks on the others by remote_shell.py. Hosts share no /dev/shm,
+    """What rank 0 printed, and why that may not be all. The launcher runs on the first host and starts ranks on the others by remote_shell.py. Hosts share no /dev/shm,
     so the board is an ordinary file."""
     with (hosts_of(layout) as cluster, tempfile.NamedTemporaryFile(dir=libraries.BUILD) as board,
           tempfile.NamedTemporaryFile("w", dir=libraries.BUILD) as topology, tempfile.TemporaryFile("w+") as output,
@@ -85,7 +127,7 @@ def run_on_hosts(library, layout, arguments, seconds):
         environment = os.environ | {"TMPDIR": "/dev/shm", "HANSA_TOPOLOGY": topology.name if layout.groups > 1 else ""} | environment
         why = ""
         with RemoteShell(cluster, environment) as shell:
-            launcher = cluster.hosts[0].start([*words, layout.ranks, board.name, *arguments], env=environment,
+            launcher = cluster.hosts[0].start([*words, layout.ranks, board.name, "-", *arguments], env=environment,
                                               stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
             try:
                 shell.serve(launcher, seconds)
@@ -96,10 +138,6 @@ def run_on_hosts(library, layout, arguments, seconds):
         Path(board.name + ".store").unlink(missing_ok=True)
         output.seek(0), errors.seek(0)
         return output.read(), why or errors.read()
-
-
-def run(library, layout, arguments, seconds):
-    return (run_on_hosts if layout.hosts else run_here)(library, layout, arguments, seconds)
 
 
 def goodput(layout):

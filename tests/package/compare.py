@@ -1,4 +1,5 @@
 """The arithmetic of scripts/compare, without measuring anything: compare.py SOURCE_ROOT"""
+import argparse
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import report
 from layouts import layout_of
 
 TARGETS = """
+loops = "all"
 [measured]
 2 = "4 1M"
 [quick]
@@ -210,25 +212,35 @@ def links():
 class Fake(libraries.Library):
     """A library whose job is a line of shell."""
 
-    def __init__(self, line):
-        super().__init__("fake", "Fake")
+    def __init__(self, name, line):
+        super().__init__(name, name)
         self.line = line
 
     def command(self, layout):
         return ["sh", "-c", self.line, "sh"], {}
 
 
-def jobs():
-    print_one = "echo allreduce 4 rewritten 1.5 1 2 0.5; echo noise"
-    figures = {("allreduce", 4, "rewritten"): judge.Figure(1.5, 1, 2, 0.5)}
-    equal("a job", compare.run(Fake(print_one), [SMALL], [1, 5, "all"], 60), (figures, ""))
-    equal("one that fails", compare.run(Fake("echo reason >&2; exit 1"), [SMALL], [1, 5, "all"], 60), ({}, "reason"))
+def jobs(targets):
+    """A job announces a loop, waits for its turn (a byte), prints a figure."""
+    told = lambda size, time: f"echo noise; echo next allreduce {size} rewritten; head -c1 $3 >/dev/null; echo allreduce {size} rewritten {time} 1 2 0.5"
+    given = argparse.Namespace(milliseconds=1, calls=5)
+    cells = [judge.Cell("1", "allreduce", 4), judge.Cell("1", "allreduce", 8)]
+    figure = lambda size, time: (("allreduce", size), "rewritten", judge.Figure(time, 1, 2, 0.5))
+    run = lambda *lines: compare.run_in_turn([(Fake(name, line), cells) for name, line in lines], given, targets, 1)
+    both = f"{told(4, 1.5)}; {told(8, 2.5)}"
     with tempfile.NamedTemporaryFile() as pid:
-        hanging = Fake(f"{print_one}; echo $$ >{pid.name}; sleep 1000 & wait")
         start = time.monotonic()
-        found, why = compare.run(hanging, [SMALL], [1, 5, "all"], 1)
-        equal("one that hangs", (found, why, time.monotonic() - start < 60), (figures, "not done after 1 s", True))
+        found = run(("whole", both), ("failed", f"{told(4, 3.5)}; echo reason >&2; exit 1"),
+                    ("hanging", f"{told(4, 4.5)}; echo $$ >{pid.name}; sleep 1000 & wait"))
+        equal("a job", found["whole"], ([figure(4, 1.5), figure(8, 2.5)], ""))
+        equal("one that fails", found["failed"], ([figure(4, 3.5)], "reason"))
+        equal("one that hangs", found["hanging"], ([figure(4, 4.5)], "not done after 1 s"))
+        equal("in time", time.monotonic() - start < 60, True)
         equal("is gone", os.path.exists(f"/proc/{pid.read().decode().strip()}"), False)
+    with tempfile.NamedTemporaryFile("r") as turns:
+        marks = lambda name: both.replace("; echo allreduce", f"; echo {name} >>{turns.name}; echo allreduce")
+        run(("a", marks("a")), ("b", marks("b")))
+        equal("in turn", turns.read().split(), ["a", "b", "a", "b"])
 
 
 def main():
@@ -241,7 +253,7 @@ def main():
     layouts()
     links()
     kept_on_file()
-    jobs()
+    jobs(targets)
 
 
 main()
