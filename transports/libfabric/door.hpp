@@ -20,6 +20,8 @@ class Port;
 
 class Door final : public Poster {
  public:
+  static constexpr std::size_t kReceives = 2;  // that it posts at most
+
   // The bits of a tag that name the sender where the provider cannot match it: of messages to us and of ours.
   Door(Port& port, fi_addr_t address, std::uint64_t to_us, std::uint64_t from_us);
 

@@ -21,9 +21,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kLinger = 500ms;
 constexpr std::uint32_t kFewestSlots = 2;
-// Peers that a rank is taken to have messages with, of many: each by an algorithm of few, and not all ranks
-// that share a port at once.
-constexpr Rank kBookedPeers = 8, kFewestPeers = 4;
+// Peers for whose receives a rank has room for certain: most algorithms of many ranks have few each.
+constexpr Rank kBookedPeers = 8;
 
 // What transport and endpoints share, so that either may be destroyed first.
 class Core {
@@ -297,22 +296,20 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
                   .address = address.ok() ? address.value() : std::string(),
                   .interface = options.interface,
                   .ranks = options.ranks};
-  const auto booked = [&](Rank peers) {
-    return static_cast<std::size_t>(std::min(options.ranks, peers)) *
-           receives_per_peer(options.lanes, shape.count);
+  const auto need = [&](std::size_t capacity) {
+    const auto receives = [&](Rank peers) {
+      return static_cast<std::size_t>(std::min(options.ranks, peers)) *
+             (receives_per_peer(options.lanes, shape.count) + Door::kReceives);
+    };
+    while (receives(options.ranks) > capacity && shape.count > kFewestSlots) shape.count /= 2;
+    return receives(kBookedPeers);
   };
-  auto found = Port::find(options.shared, library, wish, booked(kBookedPeers));
-  if (!found.ok()) return address.ok() ? found.status() : address.status();
-  std::shared_ptr<Port> port = std::move(found).value();
-  while (booked(options.ranks) > port->capacity() && shape.count > kFewestSlots) shape.count /= 2;
+  auto joined = Port::join(options.shared, library, wish, options.communicator, need);
+  if (!joined.ok()) return address.ok() ? joined.status() : address.status();
+  const auto& [port, seat] = joined.value();
   const fi_info& info = port->fabric().info();
-  if (booked(kFewestPeers) > port->capacity())
-    return Status(Code::kUnsupported,
-                  fmt::format("libfabric's provider {} has no {} posted receives: its queue holds {}",
-                              info.fabric_attr->prov_name, booked(kFewestPeers), port->capacity()));
   const bool here_only = is_of_one_host(info) || (speaks_ip(info) && is_loopback(wish.address));
   const std::scoped_lock turn(port->turn());
-  HANSA_ASSIGN_OR_RETURN(const Port::Seat seat, port->sit_down(options.communicator, booked(kBookedPeers)));
   return std::unique_ptr<Transport>(
       std::make_unique<LibfabricTransport>(std::make_shared<Core>(options, shape, port, seat, here_only)));
 }

@@ -26,21 +26,24 @@ Result<std::shared_ptr<Port>> Port::open(std::shared_ptr<const Library> library,
 }
 
 // Where receives cannot name the peer, tags have the sender's rank, which is unique in one communicator only.
-Result<std::shared_ptr<Port>> Port::find(SharedParts* parts, std::shared_ptr<const Library> library,
-                                         const Wish& wish, std::size_t receives) {
-  if (parts == nullptr) return open(std::move(library), wish);
-  const std::scoped_lock lock(parts->mutex);
-  auto& ports = parts->parts[fmt::format("libfabric {} {} {}", wish.provider, wish.address, wish.interface)];
+Result<Port::Place> Port::join(SharedParts* parts, std::shared_ptr<const Library> library, const Wish& wish,
+                               std::uint64_t communicator, const Need& need) {
+  SharedParts nobodys;
+  SharedParts& all = parts == nullptr ? nobodys : *parts;
+  const std::scoped_lock lock(all.mutex);
+  auto& ports = all.parts[fmt::format("libfabric {} {} {}", wish.provider, wish.address, wish.interface)];
   std::erase_if(ports, [](const std::weak_ptr<void>& port) { return port.expired(); });
   for (const std::weak_ptr<void>& weak : ports) {
     const auto port = std::static_pointer_cast<Port>(weak.lock());
     if (!port || !port->fabric().directed()) continue;
     const std::scoped_lock turn(port->turn_);
-    if (port->has_room(receives)) return port;
+    if (auto seat = port->sit_down(communicator, need); seat.ok()) return Place{port, seat.value()};
   }
   HANSA_ASSIGN_OR_RETURN(auto port, open(std::move(library), wish));
+  const std::scoped_lock turn(port->turn_);
+  HANSA_ASSIGN_OR_RETURN(const Seat seat, port->sit_down(communicator, need));
   ports.push_back(port);
-  return port;
+  return Place{port, seat};
 }
 
 Port::~Port() {
@@ -63,7 +66,12 @@ void Port::release_regions() {
   for (Poster* poster : left) poster->close_region();
 }
 
-Result<Port::Seat> Port::sit_down(std::uint64_t communicator, std::size_t receives) {
+Result<Port::Seat> Port::sit_down(std::uint64_t communicator, const Need& need) {
+  const std::size_t receives = need(capacity());
+  if (booked_ + receives > capacity())
+    return Status(Code::kUnsupported,
+                  fmt::format("libfabric's provider {} has no {} posted receives: its queue holds {}",
+                              fabric_->info().fabric_attr->prov_name, receives, capacity()));
   constexpr std::uint16_t kNumbers = 1u << MessageId::kReceiverBits;
   Seat seat{.communicator = communicator, .receives = receives};
   // In turn, so that late bytes for who had the number before have long come.

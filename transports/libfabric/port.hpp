@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -40,10 +41,24 @@ constexpr std::uint64_t sender_bits(Rank rank) {
 
 class Port {
  public:
-  // One with room for `receives`. From `parts`, if that is given and the provider lets several share.
-  static Result<std::shared_ptr<Port>> find(SharedParts* parts, std::shared_ptr<const Library> library,
-                                            const Wish& wish, std::size_t receives);
-  static Result<std::shared_ptr<Port>> open(std::shared_ptr<const Library> library, const Wish& wish);
+  // A transport's place: its number, which is not given again while others are left, and its place among the
+  // communicator's ranks here.
+  struct Seat {
+    std::uint16_t number = 0;
+    std::uint8_t sender = 0;
+    std::uint64_t communicator = 0;
+    std::size_t receives = 0;
+  };
+  struct Place {
+    std::shared_ptr<Port> port;
+    Seat seat;
+  };
+  // How many receives a transport will post, of so many that a port can hold.
+  using Need = std::function<std::size_t(std::size_t capacity)>;
+  // Of `parts`, if they are given, the first port that has room, and else a new one: where receives cannot
+  // name the peer none is shared.
+  static Result<Place> join(SharedParts* parts, std::shared_ptr<const Library> library, const Wish& wish,
+                            std::uint64_t communicator, const Need& need);
   explicit Port(std::unique_ptr<Fabric> fabric) : fabric_(std::move(fabric)) {}
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
@@ -56,16 +71,6 @@ class Port {
   // The first failure that is nobody's.
   const Status& status() const { return status_; }
 
-  // A transport's place: its number, which is not given again while others are left, and its place among the
-  // communicator's ranks here. kSystem when there are no more.
-  struct Seat {
-    std::uint16_t number = 0;
-    std::uint8_t sender = 0;
-    std::uint64_t communicator = 0;
-    std::size_t receives = 0;
-  };
-  bool has_room(std::size_t receives) const { return booked_ == 0 || booked_ + receives <= capacity(); }
-  Result<Seat> sit_down(std::uint64_t communicator, std::size_t receives);
   void stand_up(const Seat& seat);
 
   // The way to the port at the address, opened once; it may not stand yet. The bits are Door's.
@@ -81,6 +86,9 @@ class Port {
   bool poll();
 
  private:
+  static Result<std::shared_ptr<Port>> open(std::shared_ptr<const Library> library, const Wish& wish);
+  // kUnsupported where there is no room.
+  Result<Seat> sit_down(std::uint64_t communicator, const Need& need);
   bool read();
   void read_errors();
   void release_regions();
