@@ -59,8 +59,7 @@ INSTANTIATE_TEST_SUITE_P(Libfabric, TransportContract,
                                          TransportCase{"Small", RunAs::kThreads, open_small},
                                          TransportCase{"Rendezvous", RunAs::kThreads, open_rendezvous},
                                          TransportCase{"Shared", RunAs::kThreads, open_shared},
-                                         TransportCase{"Processes", RunAs::kProcesses, open_plain},
-                                         TransportCase{"SharedProcesses", RunAs::kProcesses, open_shared}),
+                                         TransportCase{"Processes", RunAs::kProcesses, open_plain}),
                          case_name);
 
 std::unique_ptr<Transport> open_alone(std::string_view interface = {}) {
