@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <vector>
 
 #include "hansa/transport.hpp"
 #include "transports/libfabric/address.hpp"
@@ -63,6 +64,24 @@ TEST_F(CxiTest, ShortQueuesMakeFewerSlots) {
   const Status none = open_libfabric({.ranks = 5}).status();
   EXPECT_EQ(none.code(), Code::kUnsupported);
   EXPECT_NE(none.message().find("35 posted receives"), std::string_view::npos) << none.c_str();
+}
+
+TEST_F(CxiTest, WhoFindsNoRoomOnAnEndpointHasAnother) {
+  for (const bool room : {true, false}) {
+    set("CXI_RULES_QUEUE", room ? "128" : "64");
+    SharedParts parts;
+    std::vector<std::unique_ptr<Transport>> opened;
+    std::vector<libfabric::Address> addresses;
+    for (std::uint64_t number = 1; number <= 3; ++number) {
+      auto one = open_libfabric({.ranks = 2, .communicator = number, .shared = &parts});
+      ASSERT_TRUE(one.ok()) << one.status().c_str();
+      EXPECT_EQ(one.value()->capabilities().slots, 8u);
+      addresses.push_back(libfabric::Address::decode(one.value()->address()).value());
+      opened.push_back(std::move(one).value());
+    }
+    EXPECT_EQ(addresses[0].name == addresses[1].name, room);
+    EXPECT_EQ(addresses[0].number == addresses[1].number, !room) << "numbers are the port's";
+  }
 }
 
 TEST_F(CxiTest, AFailedMessageIsToldWithPeerAndProvidersWords) {

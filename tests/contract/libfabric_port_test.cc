@@ -125,7 +125,6 @@ TEST(LibfabricPort, OneEndpointServesAllCommunicatorsAndRanksOfAProcess) {
   EXPECT_EQ(listeners(), 0) << "the last to use it closes it";
 }
 
-// 65 receives and a megabyte for each of 256 peers were more than the provider has, too.
 TEST(LibfabricPort, CostsNothingForPeersThatNeverTalk) {
   constexpr Rank kRanks = 256;
   SharedParts here, there;

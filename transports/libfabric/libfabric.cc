@@ -189,7 +189,7 @@ void Core::linger() {
 }
 
 // From now on nothing of this rank is posted. What the provider does not give back in time the port keeps, as
-// it keeps all where nobody else uses it: it ends then.
+// it keeps all where nobody else uses it and it ends at once.
 void Core::withdraw() {
   const bool alone = port_.use_count() == 1;
   {
@@ -197,7 +197,7 @@ void Core::withdraw() {
     for (auto& [rank, peer] : peers_) {
       port_->forget(peer->ours());
       peer->door().forget(*peer);
-      if (!alone) peer->withdraw();
+      peer->withdraw();
     }
   }
   const auto withdrawn = [this] {

@@ -17,12 +17,19 @@ using namespace std::chrono_literals;
 constexpr int kReadsPerPoll = 8;
 constexpr std::size_t kCompletionsPerRead = 8;
 constexpr auto kLinger = 500ms;
+// Of all that share a port. Where a provider does not go so far, as many as it thinks fit.
+constexpr std::size_t kReceives = 16'384;
 
 }  // namespace
 
 Result<std::shared_ptr<Port>> Port::open(std::shared_ptr<const Library> library, const Wish& wish) {
-  HANSA_ASSIGN_OR_RETURN(auto fabric, Fabric::open(std::move(library), wish));
-  return std::make_shared<Port>(std::move(fabric));
+  Wish sized = wish;
+  sized.receives = kReceives;
+  auto fabric = Fabric::open(library, sized);
+  sized.receives = 0;
+  if (fabric.status().code() == Code::kUnsupported) fabric = Fabric::open(std::move(library), sized);
+  HANSA_RETURN_IF_ERROR(fabric.status());
+  return std::make_shared<Port>(std::move(fabric).value());
 }
 
 // Where receives cannot name the peer, tags have the sender's rank, which is unique in one communicator only.
