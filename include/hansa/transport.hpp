@@ -13,14 +13,19 @@
 // rule from facts both sides know, never by one side alone.
 //
 // THREADS. All calls on a Transport and its Endpoints come from one thread at a time (the owner of the
-// progress context); no call blocks, none allocates after connect(), except where said.
+// progress context); no call blocks, none allocates after connect(), except where said and at the first
+// message of a channel.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,19 +36,22 @@ namespace hansa {
 
 class Memory;
 
-// What a message is called where the medium needs a name (tags). Late bytes of a failed operation, early
-// bytes of a communicator not yet created and re-sent messages then cannot match wrongly. `sequence` counts a
-// channel's slots from 0; senders and receivers count alike.
+// What a message is called where the medium needs a name (tags). `receiver` is a number that its endpoint has
+// given to one rank of one communicator, and gives to no other soon; `sender` tells the ranks apart that
+// share the sender's endpoint. So late bytes of a failed operation, early bytes of a communicator not yet
+// created and those of others that share the endpoints cannot match wrongly. `sequence` counts a channel's
+// slots from 0; senders and receivers count alike.
 struct MessageId {
-  std::uint16_t communicator = 0;  // 14 bits
-  std::uint8_t epoch = 0;          // 2 bits
-  std::uint8_t lane = 0;           // 4 bits
-  std::uint32_t sequence = 0;      // low 20 bits
+  static constexpr int kReceiverBits = 14, kSequenceBits = 14;
+  std::uint16_t receiver = 0;
+  std::uint8_t sender = 0;
+  std::uint8_t lane = 0;       // 4 bits
+  std::uint32_t sequence = 0;  // low bits
   // The least that a fabric we know leaves to us (cxi in RNR mode).
   static constexpr int kTagBits = 40;
   constexpr std::uint64_t tag() const {
-    return std::uint64_t{communicator & 0x3fffu} << 26 | std::uint64_t{epoch & 3u} << 24 |
-           std::uint64_t{lane & 15u} << 20 | (sequence & 0xfffffu);
+    return std::uint64_t{receiver & ((1u << kReceiverBits) - 1)} << 26 | std::uint64_t{sender} << 18 |
+           std::uint64_t{lane & 15u} << kSequenceBits | (sequence & ((1u << kSequenceBits) - 1));
   }
 };
 
@@ -155,12 +163,20 @@ enum class Copier : std::uint8_t {
   kSlots    // through slots, by chunks that a channel holds
 };
 
+// What the transports of a process share, by name, each for as long as one of them uses it. The name tells
+// the type.
+struct SharedParts {
+  std::mutex mutex;  // held while one is looked for, and made
+  std::map<std::string, std::vector<std::weak_ptr<void>>, std::less<>> parts;
+};
+
 // One communicator's wish for a transport.
 struct TransportOptions {
   Rank rank = 0, ranks = 1;
   std::uint16_t lanes = 1;
   std::uint64_t communicator = 0;  // random, the same on all ranks
   Memory* memory = nullptr;        // who knows our own allocations; outlives the transport; may be null
+  SharedParts* shared = nullptr;   // outlives the transport; null: it shares nothing
   Copier copier = Copier::kFaster;
   Rank neighbours = 0;                           // ranks of this host, this one included; 0: all
   std::chrono::milliseconds patience{5000};      // with a peer that does not answer in connect()

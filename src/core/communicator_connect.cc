@@ -261,6 +261,7 @@ Status Communicator::connect_peers() {
     options.lanes = 2 * kReturnLanes;
     options.communicator = session_->number();
     options.memory = &host_memory();
+    options.shared = &shared_parts();
     options.copier = config().copier;
     options.neighbours = neighbours();
     // A peer that does not answer is to be blamed before all others lose their patience with this rank.

@@ -33,6 +33,16 @@ Progress& progress() {
   return of_this_process(current, [] { return std::make_unique<Progress>(process_generation()); });
 }
 
+SharedParts& shared_parts() {
+  struct OfProcess {
+    std::uint64_t generation() const { return made_in; }
+    std::uint64_t made_in = process_generation();
+    SharedParts parts;
+  };
+  static std::atomic<OfProcess*> current{nullptr};
+  return of_this_process(current, [] { return std::make_unique<OfProcess>(); }).parts;
+}
+
 control::Logbook& logbook() {
   static std::atomic<control::Logbook*> current{nullptr};
   return of_this_process(current, [] {

@@ -15,6 +15,7 @@
 #include "core/progress.hpp"
 #include "hansa/device.hpp"
 #include "hansa/memory.hpp"
+#include "hansa/transport.hpp"
 
 namespace hansa {
 
@@ -29,6 +30,7 @@ inline HandleTable<HostStream>& streams() noexcept {
   return table;
 }
 Progress& progress();
+SharedParts& shared_parts();
 control::Logbook& logbook();
 FailureDump& failure_dump();
 // Handles of user-defined operators, never given twice in a process.

@@ -30,6 +30,14 @@ Result<std::unique_ptr<Transport>> open_rendezvous(const TransportOptions& optio
   return open_libfabric(options, {64 * 1024, 4}, test_provider());
 }
 
+// All communicators and ranks of a process by one endpoint.
+Result<std::unique_ptr<Transport>> open_shared(const TransportOptions& options) {
+  static SharedParts parts;
+  TransportOptions sharing = options;
+  sharing.shared = &parts;
+  return open_libfabric(sharing, kLibfabricSlots, test_provider());
+}
+
 // Says what it runs over. A named provider that this library does not have is no failure.
 class ProviderIsThere : public testing::Environment {
   void SetUp() override {
@@ -50,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(Libfabric, TransportContract,
                          testing::Values(TransportCase{"Threads", RunAs::kThreads, open_plain},
                                          TransportCase{"Small", RunAs::kThreads, open_small},
                                          TransportCase{"Rendezvous", RunAs::kThreads, open_rendezvous},
+                                         TransportCase{"Shared", RunAs::kThreads, open_shared},
                                          TransportCase{"Processes", RunAs::kProcesses, open_plain}),
                          case_name);
 

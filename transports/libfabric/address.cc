@@ -11,10 +11,12 @@
 #include <cstring>
 #include <memory>
 
+#include "hansa/transport.hpp"
+
 namespace hansa::libfabric {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x32494648;  // "HFI2"
+constexpr std::uint32_t kMagic = 0x33494648;  // "HFI3"
 constexpr std::size_t kLongestName = 512;
 
 // As it travels; ranks of other endianness are refused by the magic number.
@@ -27,6 +29,8 @@ struct Wire {
   std::uint32_t slots;
   std::uint32_t lanes;
   std::uint32_t provider;
+  std::uint32_t number;
+  std::uint32_t sender;
 };
 
 std::uint64_t mix(std::uint64_t hash, std::string_view text) {  // FNV-1a
@@ -99,9 +103,11 @@ std::uint32_t provider_identity(std::string_view name) {
 }
 
 std::vector<std::byte> Address::encode() const {
-  const Wire wire{
-      kMagic,  static_cast<std::uint32_t>(name.size()), loopback, communicator, slot_bytes, slots, lanes,
-      provider};
+  const Wire wire{kMagic,     static_cast<std::uint32_t>(name.size()),
+                  loopback,   communicator,
+                  slot_bytes, slots,
+                  lanes,      provider,
+                  number,     sender};
   std::vector<std::byte> bytes(sizeof wire + name.size());
   std::memcpy(bytes.data(), &wire, sizeof wire);
   if (!name.empty()) std::memcpy(bytes.data() + sizeof wire, name.data(), name.size());
@@ -114,7 +120,7 @@ Result<Address> Address::decode(BytesView bytes) {
   std::memcpy(&wire, bytes.data(), sizeof wire);
   const BytesView name = bytes.subspan(sizeof wire);
   if (wire.magic != kMagic || wire.name_bytes != name.size() || name.empty() || name.size() > kLongestName ||
-      wire.lanes > 0xffff) {
+      wire.lanes > 0xffff || wire.number >= 1u << MessageId::kReceiverBits || wire.sender > 0xff) {
     return Status(Code::kInvalidArgument, "not a libfabric address of this build");
   }
   return Address{.loopback = wire.loopback,
@@ -123,6 +129,8 @@ Result<Address> Address::decode(BytesView bytes) {
                  .communicator = wire.communicator,
                  .lanes = static_cast<std::uint16_t>(wire.lanes),
                  .provider = wire.provider,
+                 .number = static_cast<std::uint16_t>(wire.number),
+                 .sender = static_cast<std::uint8_t>(wire.sender),
                  .name = {name.begin(), name.end()}};
 }
 

@@ -31,6 +31,8 @@ struct Address {
   std::uint64_t communicator = 0;
   std::uint16_t lanes = 0;
   std::uint32_t provider = 0;   // hash of its name
+  std::uint16_t number = 0;     // the receiver's in tags of messages to this rank
+  std::uint8_t sender = 0;      // the sender's in tags of messages from it
   std::vector<std::byte> name;  // the provider's own, from fi_getname()
 
   std::vector<std::byte> encode() const;

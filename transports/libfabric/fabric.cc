@@ -12,7 +12,7 @@ Result<std::unique_ptr<Fabric>> Fabric::open(std::shared_ptr<const Library> libr
   std::unique_ptr<Fabric> fabric(new Fabric(std::move(library), std::move(choice)));
   // Every receive may be complete and every slot sent (as many again) before the queue is read; and a
   // provider may stop at half (cxi does).
-  HANSA_RETURN_IF_ERROR(fabric->open_objects(4 * wish.receives));
+  HANSA_RETURN_IF_ERROR(fabric->open_objects(4 * fabric->info().rx_attr->size));
   return fabric;
 }
 
@@ -67,7 +67,11 @@ Result<fi_addr_t> Fabric::insert(BytesView name) {
     return Status(Code::kUnsupported,
                   "the peer's libfabric address is of another kind than ours; see HANSA_INTERFACE");
   }
-  fi_addr_t address = FI_ADDR_NOTAVAIL;
+  // Twice the same name may be two addresses, of which receives match one.
+  const auto [entry, fresh] = addresses_of_.try_emplace(
+      std::string(reinterpret_cast<const char*>(name.data()), name.size()), FI_ADDR_NOTAVAIL);
+  fi_addr_t& address = entry->second;
+  if (!fresh && address != FI_ADDR_NOTAVAIL) return address;
   const int inserted = fi_av_insert(addresses_.get(), name.data(), 1, &address, 0, nullptr);
   if (inserted != 1 || address == FI_ADDR_NOTAVAIL) {
     return Status(Code::kSystem,

@@ -10,6 +10,7 @@
 #include <rdma/fi_errno.h>
 #include <rdma/fi_tagged.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,7 +38,7 @@ class Fabric {
   // fi_getname(): what a peer gives to its insert().
   const std::vector<std::byte>& name() const { return name_; }
   // Bytes from outside: refused unless they are of the length and family of our own, or a string where it is
-  // one.
+  // one. The same name has the same address.
   Result<fi_addr_t> insert(BytesView name);
 
   // Makes memory known to the provider where it asks for that (FI_MR_LOCAL); otherwise null, which send() and
@@ -93,6 +94,7 @@ class Fabric {
   Owned<fid_ep> endpoint_;
   std::uint64_t next_key_ = 1;
   std::vector<std::byte> name_;
+  std::map<std::string, fi_addr_t> addresses_of_;  // by name
 };
 
 }  // namespace hansa::libfabric

@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <map>
 
 #include "transports/libfabric/address.hpp"
 #include "transports/libfabric/peer.hpp"
+#include "transports/libfabric/port.hpp"
 #include "transports/slots_only.hpp"
 
 namespace hansa {
@@ -19,87 +19,90 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Some providers hand out one completion a read, however much there is.
-constexpr int kReadsPerPoll = 8;
-constexpr std::size_t kCompletionsPerRead = 8;
 constexpr auto kLinger = 500ms;
 constexpr std::uint32_t kFewestSlots = 2;
-
-std::uint16_t fold(std::uint64_t communicator) {
-  return static_cast<std::uint16_t>(
-      (communicator ^ communicator >> 14 ^ communicator >> 28 ^ communicator >> 42) & 0x3fff);
-}
+// Peers for whose receives a rank has room for certain: most algorithms of many ranks have few each.
+constexpr Rank kBookedPeers = 8;
 
 // What transport and endpoints share, so that either may be destroyed first.
 class Core {
  public:
-  Core(const TransportOptions& options, SlotShape shape, std::unique_ptr<Fabric> fabric, bool loopback)
+  Core(const TransportOptions& options, SlotShape shape, std::shared_ptr<Port> port, const Port::Seat& seat,
+       bool loopback)
       : capabilities_{.slot_bytes = shape.bytes,
                       .slots = shape.count,
                       .lingers = true,
-                      .asks_kernel = speaks_ip(fabric->info())},
+                      .asks_kernel = speaks_ip(port->fabric().info())},
         rank_(options.rank),
         patience_(options.patience),
         cancelled_(options.cancelled),
-        fabric_(std::move(fabric)),
+        seat_(seat),
+        port_(std::move(port)),
         address_{.loopback = loopback ? loopback_identity() : 0,
                  .slot_bytes = static_cast<std::uint32_t>(shape.bytes),
                  .slots = shape.count,
                  .communicator = options.communicator,
                  .lanes = options.lanes,
-                 .provider = provider_identity(fabric_->info().fabric_attr->prov_name),
-                 .name = fabric_->name()} {
-    waiting_.reserve(static_cast<std::size_t>(options.ranks));
-  }
+                 .provider = provider_identity(port_->fabric().info().fabric_attr->prov_name),
+                 .number = seat.number,
+                 .sender = seat.sender,
+                 .name = port_->fabric().name()} {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
-  ~Core() {
-    if (getpid() == owner_) {
-      linger();
-      if (fabric_->binds()) release_regions();
-      fabric_->close_endpoint();
-      return;
-    }
-    // A forked child shares the parent's connections: closing them here would end them there.
-    for (auto& [rank, peer] : peers_) (void)peer.release();
-    (void)fabric_.release();
-  }
+  ~Core();
 
+  Port& port() { return *port_; }
+  bool forked() const { return getpid() != owner_; }
   const Capabilities& capabilities() const { return capabilities_; }
   const Address& address() const { return address_; }
-  const Status& status() const { return shared_.status; }
-  bool idle() const { return waiting_.empty() && shared_.in_flight == 0; }
+  Status status();
+  bool idle();
   Result<Peer*> connect(Rank rank, BytesView bytes);
-  bool poll();
-  void enlist(Peer& peer) {
-    if (peer.waiting || !peer.pending()) return;
-    peer.waiting = true;
-    waiting_.push_back(&peer);
-  }
 
  private:
-  bool read();
-  void read_errors();
+  Status check(Rank rank, const Address& theirs) const;
+  Status settle(const Door& door);
   void linger();
-  void release_regions();
-  Status settle(Peer& peer);
+  void withdraw();
 
   Capabilities capabilities_;
   Rank rank_;
   std::chrono::milliseconds patience_;
   const std::atomic<bool>* cancelled_;
   pid_t owner_ = getpid();
-  Shared shared_;
-  std::unique_ptr<Fabric> fabric_;
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+  Port::Seat seat_;
+  std::shared_ptr<Port> port_;
   Address address_;
   std::map<Rank, std::unique_ptr<Peer>> peers_;
-  std::vector<Peer*> waiting_;  // peers with something to post
 };
 
-Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
-  auto decoded = Address::decode(bytes);
-  if (!decoded.ok()) return decoded.status().within(fmt::format("rank {}", rank));
-  const Address& theirs = decoded.value();
+Core::~Core() {
+  if (forked()) {
+    // A forked child shares the parent's connections: closing them here would end them there.
+    for (auto& [rank, peer] : peers_) (void)peer.release();
+    (void)new std::shared_ptr<Port>(std::move(port_));
+    return;
+  }
+  linger();
+  withdraw();
+  const std::scoped_lock turn(port_->turn());
+  for (auto& [rank, peer] : peers_) port_->adopt(std::move(peer));
+  peers_.clear();
+  port_->stand_up(seat_);
+}
+
+Status Core::status() {
+  const std::scoped_lock turn(port_->turn());
+  return shared_->status.ok() ? port_->status() : shared_->status;
+}
+
+bool Core::idle() {
+  const std::scoped_lock turn(port_->turn());
+  return shared_->waiting == 0 && shared_->in_flight == 0;
+}
+
+Status Core::check(Rank rank, const Address& theirs) const {
   if (theirs.loopback != address_.loopback) {
     return Status(Code::kUnsupported,
                   fmt::format("rank {} listens on the loopback interface of another host, or this "
@@ -111,83 +114,59 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
       theirs.provider != address_.provider) {
     return Status(Code::kInvalidUsage,
                   fmt::format("rank {} opened libfabric with other options, or has another provider than {}",
-                              rank, fabric_->info().fabric_attr->prov_name));
+                              rank, port_->fabric().info().fabric_attr->prov_name));
   }
   if (peers_.contains(rank)) {
     return Status(Code::kInvalidUsage, fmt::format("rank {} is already connected over libfabric", rank));
   }
-  HANSA_ASSIGN_OR_RETURN(const fi_addr_t address, fabric_->insert(theirs.name));
-  const PeerSetup setup{.self = rank_,
-                        .rank = rank,
-                        .lanes = address_.lanes,
-                        .communicator = fold(address_.communicator),
-                        .shape = {capabilities_.slot_bytes, capabilities_.slots},
-                        .address = address};
-  // Kept even if it fails to start: the provider may hold some of its memory by then.
-  auto& peer = peers_[rank] = std::make_unique<Peer>(*fabric_, shared_, setup);
-  HANSA_RETURN_IF_ERROR(peer->start());
-  HANSA_RETURN_IF_ERROR(settle(*peer));
-  return peer.get();
-}
-
-// All receives stand before the peer may send. Their number was asked for when the fabric was opened, so a
-// refusal passes when completions have been read.
-Status Core::settle(Peer& peer) {
-  const auto deadline = std::chrono::steady_clock::now() + patience_;
-  while (!peer.stands()) {
-    enlist(peer);
-    if (!poll()) sched_yield();
-    if (!shared_.status.ok()) return shared_.status;
-    if (std::chrono::steady_clock::now() > deadline || (cancelled_ != nullptr && cancelled_->load())) {
-      return Status(Code::kSystem,
-                    fmt::format("libfabric's provider {} does not take the receives it said it would",
-                                fabric_->info().fabric_attr->prov_name));
-    }
-  }
   return {};
 }
 
-bool Core::poll() {
-  bool any = false, posted = false;
-  for (int reads = 0; reads < kReadsPerPoll && read(); ++reads) any = true;
-  std::erase_if(waiting_, [&](Peer* peer) {
-    posted = peer->advance() || posted;
-    peer->waiting = peer->pending();
-    return !peer->waiting;
-  });
-  return any || posted;
+Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
+  auto decoded = Address::decode(bytes);
+  if (!decoded.ok()) return decoded.status().within(fmt::format("rank {}", rank));
+  const Address& theirs = decoded.value();
+  HANSA_RETURN_IF_ERROR(check(rank, theirs));
+  Peer* peer = nullptr;
+  {
+    const std::scoped_lock turn(port_->turn());
+    Fabric& fabric = port_->fabric();
+    HANSA_ASSIGN_OR_RETURN(const fi_addr_t address, fabric.insert(theirs.name));
+    HANSA_ASSIGN_OR_RETURN(Door* const door, port_->door(address, fabric.directed() ? 0 : sender_bits(rank),
+                                                         fabric.directed() ? 0 : sender_bits(rank_)));
+    const PeerSetup setup{.self = rank_,
+                          .rank = rank,
+                          .lanes = address_.lanes,
+                          .shape = {capabilities_.slot_bytes, capabilities_.slots},
+                          .ours = {seat_.number, theirs.sender, address},
+                          .theirs = {theirs.number, seat_.sender, address}};
+    if (port_->find(setup.ours) != nullptr)
+      return Status(Code::kInvalidUsage, fmt::format("rank {} has the address of another rank", rank));
+    auto& made = peers_[rank] = std::make_unique<Peer>(*port_, *door, shared_, setup);
+    peer = made.get();
+    port_->introduce(setup.ours, *peer);
+    port_->enlist(*door);
+  }
+  HANSA_RETURN_IF_ERROR(settle(peer->door()));
+  return peer;
 }
 
-bool Core::read() {
-  std::array<fi_cq_msg_entry, kCompletionsPerRead> entries;
-  const ssize_t count = fabric_->read(entries.data(), entries.size());
-  if (count == -FI_EAVAIL) {
-    read_errors();
-    return true;
-  }
-  if (count < 0 && count != -FI_EAGAIN && shared_.status.ok()) {
-    shared_.status = Status(Code::kSystem, fmt::format("libfabric's completion queue failed: {}",
-                                                       fabric_->text(static_cast<int>(-count))));
-  }
-  for (ssize_t index = 0; index < count; ++index) {
-    const fi_cq_msg_entry& entry = entries[static_cast<std::size_t>(index)];
-    auto& operation = *static_cast<Operation*>(entry.op_context);
-    operation.peer->completed(operation, entry.len);
-    enlist(*operation.peer);
-  }
-  return count > 0;
-}
-
-void Core::read_errors() {
-  fi_cq_err_entry entry{};
-  while (fabric_->read_error(entry)) {
-    if (entry.op_context != nullptr) {
-      auto& operation = *static_cast<Operation*>(entry.op_context);
-      operation.peer->failed(operation, entry);
-    } else if (shared_.status.ok()) {
-      shared_.status = Status(Code::kSystem, fmt::format("libfabric: {}", fabric_->text(entry)));
+// The peer may ring as soon as it has connected, too.
+Status Core::settle(const Door& door) {
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  for (;;) {
+    {
+      const std::scoped_lock turn(port_->turn());
+      if (door.stands()) return {};
+      HANSA_RETURN_IF_ERROR(door.status());
+      HANSA_RETURN_IF_ERROR(port_->status());
     }
-    entry = {};
+    if (!port_->poll()) sched_yield();
+    if (std::chrono::steady_clock::now() > deadline || (cancelled_ != nullptr && cancelled_->load())) {
+      return Status(Code::kSystem,
+                    fmt::format("libfabric's provider {} does not take a receive for each peer",
+                                port_->fabric().info().fabric_attr->prov_name));
+    }
   }
 }
 
@@ -197,52 +176,80 @@ void Core::linger() {
   const auto deadline = std::chrono::steady_clock::now() + kLinger;
   for (;;) {
     bool done = true;
-    for (auto& [rank, peer] : peers_) {
-      done = peer->farewell() && done;
-      enlist(*peer);
+    {
+      const std::scoped_lock turn(port_->turn());
+      for (auto& [rank, peer] : peers_) {
+        done = peer->farewell() && done;
+        port_->enlist(*peer);
+      }
     }
     if (done || std::chrono::steady_clock::now() > deadline) break;
-    if (!poll()) sched_yield();
+    if (!port_->poll()) sched_yield();
   }
 }
 
-// Where regions are the endpoint's, they go first, and before them all that is posted in them.
-void Core::release_regions() {
-  const auto deadline = std::chrono::steady_clock::now() + kLinger;
-  for (auto& [rank, peer] : peers_) peer->withdraw();
-  while (std::chrono::steady_clock::now() < deadline) {
-    if (std::all_of(peers_.begin(), peers_.end(),
-                    [](const auto& entry) { return entry.second->withdrawn(); }))
-      break;
-    if (!read()) sched_yield();
+// From now on nothing of this rank is posted. What the provider does not give back in time the port keeps, as
+// it keeps all where nobody else uses it and it ends at once.
+void Core::withdraw() {
+  const bool alone = port_.use_count() == 1;
+  {
+    const std::scoped_lock turn(port_->turn());
+    for (auto& [rank, peer] : peers_) {
+      port_->forget(peer->ours());
+      peer->door().forget(*peer);
+      peer->withdraw();
+    }
   }
-  for (auto& [rank, peer] : peers_) peer->close_region();
+  const auto withdrawn = [this] {
+    const std::scoped_lock turn(port_->turn());
+    return std::all_of(peers_.begin(), peers_.end(),
+                       [](const auto& entry) { return entry.second->withdrawn(); });
+  };
+  const auto deadline = std::chrono::steady_clock::now() + kLinger;
+  while (!alone && !withdrawn() && std::chrono::steady_clock::now() < deadline) {
+    if (!port_->poll()) sched_yield();
+  }
 }
 
 class LibfabricEndpoint final : public SlotsOnlyEndpoint {
  public:
-  LibfabricEndpoint(std::shared_ptr<Core> core, Peer& peer) : core_(std::move(core)), peer_(peer) {}
-  ~LibfabricEndpoint() override { peer_.close(); }
+  LibfabricEndpoint(std::shared_ptr<Core> core, Peer& peer)
+      : core_(std::move(core)), port_(core_->port()), peer_(peer) {}
+  ~LibfabricEndpoint() override { close(); }
 
   const Capabilities& capabilities() const noexcept override { return core_->capabilities(); }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
+    const std::scoped_lock turn(port_.turn());
     return peer_.reserve(lane, ahead);
   }
   void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept override {
+    const std::scoped_lock turn(port_.turn());
     peer_.commit(lane, bytes, stamp);
-    core_->enlist(peer_);
+    port_.enlist(peer_);
   }
-  Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept override { return peer_.peek(lane, ahead); }
+  Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept override {
+    const std::scoped_lock turn(port_.turn());
+    return peer_.peek(lane, ahead);
+  }
   void release(std::uint16_t lane) noexcept override {
+    const std::scoped_lock turn(port_.turn());
     peer_.release(lane);
-    core_->enlist(peer_);
+    port_.enlist(peer_);
   }
 
   // Slots are the transport's own and outlive this endpoint, so there is nothing to wait for.
-  void quiesce() noexcept override { peer_.close(); }
+  void quiesce() noexcept override { close(); }
 
  private:
+  void close() {
+    if (forked()) return;  // the turn may have been another thread's
+    const std::scoped_lock turn(port_.turn());
+    peer_.close();
+  }
+  bool forked() const { return core_->forked(); }
+
   std::shared_ptr<Core> core_;
+  Port& port_;
   Peer& peer_;
 };
 
@@ -257,7 +264,7 @@ class LibfabricTransport final : public Transport {
     HANSA_ASSIGN_OR_RETURN(Peer* const found, core_->connect(peer, address));
     return std::unique_ptr<Endpoint>(std::make_unique<LibfabricEndpoint>(core_, *found));
   }
-  bool poll() noexcept override { return core_->poll(); }
+  bool poll() noexcept override { return core_->port().poll(); }
   bool idle() const noexcept override { return core_->idle(); }
   Status status() const override { return core_->status(); }
 
@@ -285,22 +292,26 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
   }
   HANSA_ASSIGN_OR_RETURN(const auto library, Library::load());
   const auto address = resolve_interface(options.interface);
-  Wish wish{.provider = provider,
-            .address = address.ok() ? address.value() : std::string(),
-            .interface = options.interface,
-            .ranks = options.ranks};
-  for (;; shape.count /= 2) {
-    wish.receives = static_cast<std::size_t>(options.ranks) * receives_per_peer(options.lanes, shape.count);
-    auto fabric = Fabric::open(library, wish);
-    if (fabric.ok()) {
-      const fi_info& info = fabric.value()->info();
-      const bool here_only = is_of_one_host(info) || (speaks_ip(info) && is_loopback(wish.address));
-      return std::unique_ptr<Transport>(std::make_unique<LibfabricTransport>(
-          std::make_shared<Core>(options, shape, std::move(fabric).value(), here_only)));
-    }
-    if (fabric.status().code() == Code::kUnsupported && shape.count > kFewestSlots) continue;
-    return address.ok() ? fabric.status() : address.status();
-  }
+  const Wish wish{.provider = provider,
+                  .address = address.ok() ? address.value() : std::string(),
+                  .interface = options.interface,
+                  .ranks = options.ranks};
+  const auto need = [&](std::size_t capacity) {
+    const auto receives = [&](Rank peers) {
+      return static_cast<std::size_t>(std::min(options.ranks, peers)) *
+             (receives_per_peer(options.lanes, shape.count) + Door::kReceives);
+    };
+    while (receives(options.ranks) > capacity && shape.count > kFewestSlots) shape.count /= 2;
+    return receives(kBookedPeers);
+  };
+  auto joined = Port::join(options.shared, library, wish, options.communicator, need);
+  if (!joined.ok()) return address.ok() ? joined.status() : address.status();
+  const auto& [port, seat] = joined.value();
+  const fi_info& info = port->fabric().info();
+  const bool here_only = is_of_one_host(info) || (speaks_ip(info) && is_loopback(wish.address));
+  const std::scoped_lock turn(port->turn());
+  return std::unique_ptr<Transport>(
+      std::make_unique<LibfabricTransport>(std::make_shared<Core>(options, shape, port, seat, here_only)));
 }
 
 }  // namespace hansa

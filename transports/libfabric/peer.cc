@@ -10,60 +10,46 @@
 namespace hansa::libfabric {
 namespace {
 
-using namespace std::chrono_literals;
-
 // Stamp of a credit message: whether it is the sender's last word.
 constexpr std::uint32_t kFarewell = 1;
 // Room for the limits of all lanes.
 constexpr std::size_t kCreditBytes = kMostLanes * sizeof(std::uint32_t);
 // Polls for which credit waits for data to ride on, unless half a ring is owed.
 constexpr std::uint32_t kCreditPatience = 4;
-// A refused post is retried after this long, then ever more seldom: while a connection comes up, each try
-// costs system calls.
-constexpr auto kFirstRetry = 1us;
-constexpr auto kSlowestRetry = 1000us;
 // A receive needs nobody else. Who is refused one so often (ten seconds of polling) never gets it.
 constexpr std::uint32_t kMostRefusals = 10'000;
 
-// Errors that say that the other side or the way to it is gone.
-bool is_remote(int error) {
-  return error == FI_ECONNRESET || error == FI_ECONNREFUSED || error == FI_ECONNABORTED ||
-         error == FI_ENOTCONN || error == FI_EHOSTUNREACH || error == FI_ENETUNREACH ||
-         error == FI_ETIMEDOUT || error == FI_ESHUTDOWN || error == FI_EIO;
-}
-
 }  // namespace
 
-Status Peer::start() {
-  HANSA_RETURN_IF_ERROR(allocate());
-  for (ReceiveRing& ring : receives_) post_receives(ring);
-  return broken_ ? shared_.status : Status();
+// At the first message to the peer, or the first sign of life from it.
+void Peer::open() {
+  if (is_open() || broken_) return;
+  try {
+    if (const Status made = make_slots(); !made.ok()) return give_up(made.code(), made.message());
+  } catch (const std::bad_alloc&) {
+    return give_up(Code::kSystem, "out of memory");
+  }
+  port_.enlist(*this);
 }
 
-bool Peer::stands() {
-  const auto complete = [](const ReceiveRing& ring) { return ring.complete(); };
-  if (started_ || !std::all_of(receives_.begin(), receives_.end(), complete)) return started_;
-  for (ReceiveRing& ring : receives_) ring.told = ring.posted;
-  return started_ = true;
+bool Peer::called() {
+  if (closed_ || broken_ || withdrawing_) return false;
+  open();
+  called_ = true;
+  return !broken_;
 }
 
-Status Peer::allocate() {
+Status Peer::make_slots() {
   const std::uint32_t lanes = setup_.lanes, count = setup_.shape.count,
                       window = credit_receives(setup_.lanes, setup_.shape.count),
                       credits = std::bit_ceil(window);
   const std::size_t lane_bytes = count * Slots::stride(setup_.shape.bytes),
                     credit = Slots::stride(kCreditBytes);
-  const std::size_t bytes = 2 * lanes * lane_bytes + (credits + 1) * credit;
-  constexpr std::align_val_t kPage{4096};
-  memory_ = {static_cast<std::byte*>(::operator new(bytes, kPage, std::nothrow)),
-             [](std::byte* memory) { ::operator delete(memory, kPage); }};
-  if (!memory_)
-    return Status(Code::kSystem, fmt::format("no memory for rank {}'s slots: {} bytes", setup_.rank, bytes));
-  HANSA_ASSIGN_OR_RETURN(region_, fabric_.enroll({memory_.get(), bytes}));
-  std::byte* at = memory_.get();
+  HANSA_RETURN_IF_ERROR(allocate(fabric(), 2 * lanes * lane_bytes + (credits + 1) * credit));
+  std::byte* at = memory();
   const auto slots = [&](Purpose purpose, std::uint16_t lane, std::size_t payload, std::uint32_t number) {
     Operation kind;
-    kind.peer = this;
+    kind.poster = this;
     kind.purpose = purpose;
     kind.lane = lane;
     Slots made(at, payload, number, kind);
@@ -80,13 +66,18 @@ Status Peer::allocate() {
   return {};
 }
 
-// Where the provider cannot tell senders apart, the tag does, above the 40 bits of the message's name.
-std::uint64_t Peer::tag(Rank sender, std::uint16_t lane, std::uint32_t sequence) const {
-  const MessageId id{setup_.communicator, 0, static_cast<std::uint8_t>(lane), sequence};
-  return fabric_.directed() ? id.tag() : id.tag() | static_cast<std::uint64_t>(sender) << 40;
+// Where the provider cannot tell ports apart, the tag names the sender, above the 40 bits of the message's
+// name.
+std::uint64_t Peer::tag(const PeerKey& key, Rank sender, std::uint16_t lane, std::uint32_t sequence) const {
+  const MessageId id{key.number, key.sender, static_cast<std::uint8_t>(lane), sequence};
+  return id.tag() | (port_.fabric().directed() ? 0 : sender_bits(sender));
 }
 
 std::byte* Peer::reserve(std::uint16_t lane, std::uint32_t ahead) {
+  if (!met()) {
+    open();
+    return nullptr;
+  }
   SendRing& ring = sends_[lane];
   const std::uint32_t number = ring.committed + ahead;
   const bool room = static_cast<std::int32_t>(ring.limit - number) > 0 && !ring.slots.operation(number).busy;
@@ -105,6 +96,7 @@ void Peer::commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) 
 }
 
 Arrival Peer::peek(std::uint16_t lane, std::uint32_t ahead) {
+  if (!is_open()) return {};
   ReceiveRing& ring = receives_[lane];
   const std::uint32_t number = ring.released + ahead;
   const Operation& operation = ring.slots.operation(number);
@@ -122,16 +114,14 @@ void Peer::release(std::uint16_t lane) {
 // Whether the provider took a post. Order holds since nothing is posted past a refused one.
 bool Peer::accepted(ssize_t result) {
   if (result == 0) {
-    backoff_ = {};
+    retry_.taken();
     return true;
   }
   if (result == -FI_EAGAIN) {
-    stalled_ = true;
-    backoff_ = std::clamp<Clock::duration>(2 * backoff_, kFirstRetry, kSlowestRetry);
-    retry_at_ = Clock::now() + backoff_;
+    retry_.refused();
   } else {
     const int error = static_cast<int>(-result);
-    give_up(is_remote(error) ? Code::kRemote : Code::kSystem, fabric_.text(error));
+    give_up(is_remote(error) ? Code::kRemote : Code::kSystem, fabric().text(error));
   }
   return false;
 }
@@ -140,14 +130,14 @@ bool Peer::post_sends(std::uint16_t lane) {
   SendRing& ring = sends_[lane];
   ReceiveRing& back = receives_[lane];
   const std::uint32_t before = ring.posted;
-  while (ring.posted != ring.committed && may_post() && takes_credits() && !gone_) {
+  while (ring.posted != ring.committed && met() && may_post() && takes_credits() && !gone_) {
     Operation& operation = ring.slots.operation(ring.posted);
     ring.slots.header(ring.posted).limit = back.posted;
     const Bytes message = ring.slots.message(ring.posted, operation.bytes);
-    if (!accepted(fabric_.send(message, region_.get(), setup_.address, tag(setup_.self, lane, ring.posted),
-                               &operation)))
+    if (!accepted(fabric().send(message, region(), setup_.theirs.address,
+                                tag(setup_.theirs, setup_.self, lane, ring.posted), &operation)))
       break;
-    ++shared_.in_flight;
+    ++shared_->in_flight;
     back.told = back.posted;
     ++ring.posted;
   }
@@ -158,9 +148,9 @@ bool Peer::post_receives(ReceiveRing& ring) {
   const std::uint32_t before = ring.posted;
   while (!ring.complete() && may_post()) {
     Operation& operation = ring.slots.operation(ring.posted);
-    if (!accepted(fabric_.receive(ring.slots.room(ring.posted), region_.get(), setup_.address,
-                                  tag(setup_.rank, operation.lane, ring.posted), &operation))) {
-      if (stalled_ && ++refusals_ > kMostRefusals)
+    if (!accepted(fabric().receive(ring.slots.room(ring.posted), region(), setup_.theirs.address,
+                                   tag(setup_.ours, setup_.rank, operation.lane, ring.posted), &operation))) {
+      if (retry_.stalled() && ++refusals_ > kMostRefusals)
         give_up(Code::kSystem, "the provider takes no receive any more; its queues are too short or stuck");
       break;
     }
@@ -172,7 +162,7 @@ bool Peer::post_receives(ReceiveRing& ring) {
 }
 
 bool Peer::owes_credit() const {
-  if (unreachable_ || broken_ || parted_ || !started_) return false;
+  if (unreachable_ || broken_ || parted_ || withdrawing_ || !met()) return false;
   if (parting_) return true;
   // A peer that has said its farewell waits for all of it, any other for none that it does not need.
   return std::any_of(receives_.begin(), receives_.end() - 1,
@@ -199,14 +189,14 @@ bool Peer::post_credit() {
     std::memcpy(ring.slots.data(0) + 4 * lane, &receives_[lane].posted, 4);
   }
   const Bytes message = ring.slots.message(0, 4 * sends_.size());
-  if (!accepted(fabric_.send(message, region_.get(), setup_.address,
-                             tag(setup_.self, kCreditLane, ring.posted), &operation))) {
+  if (!accepted(fabric().send(message, region(), setup_.theirs.address,
+                              tag(setup_.theirs, setup_.self, kCreditLane, ring.posted), &operation))) {
     // The farewell came over a connection; where it is no more, nobody waits for credit.
     unreachable_ = gone_;
     return false;
   }
   operation.busy = true;
-  ++shared_.in_flight;
+  ++shared_->in_flight;
   ++ring.posted;
   for (std::size_t lane = 0; lane < sends_.size(); ++lane) receives_[lane].told = receives_[lane].posted;
   patience_ = 0;
@@ -217,7 +207,7 @@ bool Peer::post_credit() {
 void Peer::completed(Operation& operation, std::size_t message_bytes) {
   operation.busy = false;
   if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) {
-    --shared_.in_flight;
+    --shared_->in_flight;
     return;
   }
   talked_ = true;
@@ -257,34 +247,46 @@ void Peer::raise_limit(std::uint16_t lane, std::uint32_t limit) {
 
 void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   operation.busy = false;
-  if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) --shared_.in_flight;
+  if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) --shared_->in_flight;
   // Credit that comes too late for a peer that has left is no failure of ours.
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
   if (operation.purpose == Purpose::kCreditSend || gone_ || withdrawing_) return;
-  give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric_.text(entry));
+  give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
 }
 
 void Peer::give_up(Code code, std::string_view text) {
   broken_ = true;
-  if (shared_.status.ok())
-    shared_.status = Status(code, fmt::format("libfabric, rank {}: {}", setup_.rank, text));
+  if (shared_->status.ok())
+    shared_->status = Status(code, fmt::format("libfabric, rank {}: {}", setup_.rank, text));
 }
 
 bool Peer::pending() const {
-  if (broken_) return false;
+  if (broken_ || withdrawing_ || !is_open()) return false;
   const auto waits_to_send = [this](const SendRing& ring) { return ring.posted != ring.committed && !gone_; };
-  const auto waits_to_receive = [](const ReceiveRing& ring) { return !ring.complete(); };
-  return owes_credit() || std::any_of(sends_.begin(), sends_.end(), waits_to_send) ||
-         std::any_of(receives_.begin(), receives_.end(), waits_to_receive);
+  return !announced_ || owes_credit() || std::any_of(sends_.begin(), sends_.end(), waits_to_send) ||
+         !std::all_of(receives_.begin(), receives_.end(),
+                      [](const ReceiveRing& ring) { return ring.complete(); });
 }
 
 bool Peer::advance() {
-  if (stalled_ && Clock::now() < retry_at_) return false;
-  stalled_ = false;
+  if (!is_open() || !retry_.due()) return false;
   bool any = false;
   for (ReceiveRing& ring : receives_) any = post_receives(ring) || any;
+  if (!started_) start();
   for (std::uint16_t lane = 0; lane < setup_.lanes; ++lane) any = post_sends(lane) || any;
   return post_credit() || any;
+}
+
+// Once all receives stand. Who has called has its answer from the door.
+void Peer::start() {
+  if (!std::all_of(receives_.begin(), receives_.end(),
+                   [](const ReceiveRing& ring) { return ring.complete(); }))
+    return;
+  for (ReceiveRing& ring : receives_) ring.told = ring.posted;
+  started_ = true;
+  if (called_) return;
+  door_.ring_for(*this);
+  port_.enlist(door_);
 }
 
 bool Peer::farewell() {
@@ -301,15 +303,20 @@ void Peer::withdraw() {
   withdrawing_ = true;
   for (ReceiveRing& ring : receives_) {
     for (std::uint32_t number = 0; number < ring.slots.count(); ++number) {
-      if (ring.slots.operation(number).busy) fabric_.cancel(&ring.slots.operation(number));
+      if (ring.slots.operation(number).busy) fabric().cancel(&ring.slots.operation(number));
     }
   }
 }
 
 bool Peer::withdrawn() const {
   const auto idle = [](const auto& ring) { return ring.slots.idle(); };
+  const auto sent = [](const SendRing& ring) {  // by the provider: what only waits is dropped
+    for (std::uint32_t number = ring.committed - ring.slots.count(); number != ring.posted; ++number)
+      if (ring.slots.operation(number).busy) return false;
+    return true;
+  };
   return std::all_of(receives_.begin(), receives_.end(), idle) &&
-         std::all_of(sends_.begin(), sends_.end(), idle) && idle(credit_);
+         std::all_of(sends_.begin(), sends_.end(), sent) && idle(credit_);
 }
 
 }  // namespace hansa::libfabric

@@ -4,14 +4,16 @@
 // to the sender only when its next receive stands: nothing arrives unexpected, so a flood to a sleeping
 // receiver ends at the rings' size. Credits ride in front of data that goes the other way; what is left over
 // goes by messages of its own, at the latest a few polls later.
+//
+// Nothing of this is allocated or posted before one of the two ends has something to send: the ends meet by
+// their ports' doors (door.hpp).
 #pragma once
 
-#include <chrono>
 #include <memory>
 
 #include "hansa/transport.hpp"
-#include "transports/libfabric/fabric.hpp"
-#include "transports/libfabric/ring.hpp"
+#include "transports/libfabric/port.hpp"
+#include "transports/libfabric/poster.hpp"
 #include "transports/slot_shape.hpp"
 
 namespace hansa::libfabric {
@@ -32,34 +34,30 @@ constexpr std::size_t receives_per_peer(std::uint16_t lanes, std::uint32_t slots
   return lanes * slots + credit_receives(lanes, slots);
 }
 
-// What the peers of one transport have in common.
-struct Shared {
-  Status status;              // the first failure of any message
-  std::size_t in_flight = 0;  // sends that the provider has not completed
-};
-
 struct PeerSetup {
   Rank self = 0, rank = 0;
   std::uint16_t lanes = 1;
-  std::uint16_t communicator = 0;  // as in MessageId
   SlotShape shape;
-  fi_addr_t address = FI_ADDR_UNSPEC;
+  PeerKey ours, theirs;  // of messages to us, and of ours, with the peer's address
 };
 
-// Belongs to its transport, and lives as long: the provider may write to its memory until the fabric is
-// closed.
-class Peer {
+class Peer final : public Poster {
  public:
-  Peer(Fabric& fabric, Shared& shared, const PeerSetup& setup)
-      : fabric_(fabric), shared_(shared), setup_(setup), memory_(nullptr, nullptr) {}
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
+  Peer(Port& port, Door& door, std::shared_ptr<Shared> shared, const PeerSetup& setup)
+      : Poster(std::move(shared)), port_(port), door_(door), setup_(setup) {}
 
-  // Allocates and posts as many receives as the provider takes now; called once. The others follow by
-  // advance().
-  Status start();
-  // Whether all of them are posted by now. Nothing is sent before this was true once.
-  bool stands();
+  const PeerKey& ours() const { return setup_.ours; }
+  const PeerKey& theirs() const { return setup_.theirs; }
+  Door& door() { return door_; }
+
+  // The other end stands, and wants to send or to be sent to. False if nobody here is interested.
+  bool called();
+  // Whether all receives are posted.
+  bool stands() const { return started_; }
+  // The other end was told so.
+  void announced() { announced_ = true; }
+  bool is_announced() const { return announced_; }
+  void give_up(Code code, std::string_view text);
 
   // As Endpoint's.
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead);
@@ -69,32 +67,25 @@ class Peer {
   // The user is done with this peer: what still arrives is not shown.
   void close() { closed_ = true; }
 
-  void completed(Operation& operation, std::size_t message_bytes);
-  void failed(Operation& operation, const fi_cq_err_entry& entry);
-
-  // Whether advance() has something to do, now or later.
-  bool pending() const;
-  // Posts what waits: messages that the provider has refused so far, credits that are due. True if it posted
-  // any.
-  bool advance();
-  // Called between polls before the fabric is closed: tells the peer that nothing more is wanted from it.
-  // True when that is told and all that was sent is received, or never will be.
+  void completed(Operation& operation, std::size_t message_bytes) override;
+  void failed(Operation& operation, const fi_cq_err_entry& entry) override;
+  bool pending() const override;
+  bool advance() override;
+  // Called between polls before the end: tells the peer that nothing more is wanted from it. True when that
+  // is told and all that was sent is received, or never will be.
   bool farewell();
-
-  // The end, where a region must be closed before its endpoint: asks for the end of all receives; whether
-  // nothing of this peer is posted any more; closes the region.
-  void withdraw();
-  bool withdrawn() const;
-  void close_region() { region_.reset(); }
-
-  bool waiting = false;  // the transport's mark: stands in its list of peers to advance
+  void withdraw() override;
+  bool withdrawn() const override;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
-  Status allocate();
-  std::uint64_t tag(Rank sender, std::uint16_t lane, std::uint32_t sequence) const;
-  bool may_post() const { return !stalled_ && !broken_ && !withdrawing_; }
+  void open();
+  Status make_slots();
+  bool is_open() const { return !receives_.empty(); }
+  bool met() const { return started_ && called_; }
+  std::uint64_t tag(const PeerKey& key, Rank sender, std::uint16_t lane, std::uint32_t sequence) const;
+  Fabric& fabric() { return port_.fabric(); }
+  void start();
+  bool may_post() const { return !retry_.stalled() && !broken_ && !withdrawing_; }
   bool accepted(ssize_t result);
   // Whether the peer may be given cause to send credits: all its receives for them stand.
   bool takes_credits() const { return receives_.back().complete(); }
@@ -105,20 +96,19 @@ class Peer {
   bool owes_credit() const;
   void take_credits();
   void raise_limit(std::uint16_t lane, std::uint32_t limit);
-  void give_up(Code code, std::string_view text);
 
-  Fabric& fabric_;
-  Shared& shared_;
+  Port& port_;
+  Door& door_;
   PeerSetup setup_;
-  std::unique_ptr<std::byte, void (*)(std::byte*)> memory_;
-  Owned<fid_mr> region_;
-  std::vector<SendRing> sends_;        // by lane
+  std::vector<SendRing> sends_;        // by lane; empty while nothing is open
   std::vector<ReceiveRing> receives_;  // by lane, then the credits'
   SendRing credit_;                    // of one slot
   std::uint32_t patience_ = 0;         // polls since credit was first owed
   std::uint32_t refusals_ = 0;         // of receives, in a row
   bool talked_ = false;                // anything was ever sent or received
   bool started_ = false;               // all receives stood
+  bool called_ = false;                // so do the peer's
+  bool announced_ = false;             // the peer was told, or is being told, that ours do
   bool withdrawing_ = false;           // receives end because we want them to
   bool closed_ = false;                // by our user
   bool parting_ = false;               // our farewell is due
@@ -126,9 +116,7 @@ class Peer {
   bool gone_ = false;                  // the peer's farewell has come
   bool unreachable_ = false;           // no credit can reach the peer any more
   bool broken_ = false;                // a message failed: nothing more is posted
-  bool stalled_ = false;  // the provider refused the last post; advance() tries again at retry_at_
-  Clock::time_point retry_at_{};
-  Clock::duration backoff_{};
+  Retry retry_;
 };
 
 }  // namespace hansa::libfabric

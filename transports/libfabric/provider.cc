@@ -80,8 +80,9 @@ Result<Choice> refine(const Library& library, const Wish& wish, Question questio
   }
   return Status(
       Code::kUnsupported,
-      fmt::format("libfabric's provider {} has no {} posted receives, or no room in its tags for {} ranks",
-                  name, wish.receives, wish.ranks));
+      fmt::format("libfabric's provider {} has no room in its tags for {} ranks, or in its queues for {} "
+                  "receives",
+                  name, wish.ranks, wish.receives));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct Wish {
   std::string address;              // numeric IP to bind to, where the provider's addresses are sockets'
   std::string_view interface = {};  // else the domain ("cxi1"), if there is one of that name; where `address`
                                     // is empty there must be
-  std::size_t receives = 0;         // the most that will be posted at a time
+  std::size_t receives = 0;         // that are posted at a time; 0: as many as the provider thinks fit
   Rank ranks = 1;
 };
 

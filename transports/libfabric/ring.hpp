@@ -13,7 +13,7 @@
 
 namespace hansa::libfabric {
 
-class Peer;
+class Poster;
 
 // What stands in front of every payload.
 struct Header {
@@ -31,7 +31,7 @@ enum class Purpose : std::uint8_t { kSend, kReceive, kCreditSend, kCreditReceive
 // One posted message. Stays where it is; the provider hands its address back on completion.
 struct Operation {
   fi_context2 context{};  // the provider's own while posted; must be first
-  Peer* peer = nullptr;
+  Poster* poster = nullptr;
   Purpose purpose = Purpose::kSend;
   std::uint16_t lane = 0;
   bool busy = false;        // with the provider, or committed: the slot must not change until it is completed
@@ -53,6 +53,7 @@ class Slots {
                         [](const Operation& one) { return one.busy; });
   }
   Operation& operation(std::uint32_t number) { return operations_[number % count()]; }
+  const Operation& operation(std::uint32_t number) const { return operations_[number % count()]; }
   std::uint32_t number_of(const Operation& operation) const {
     return static_cast<std::uint32_t>(&operation - operations_.data());
   }

@@ -1,0 +1,254 @@
+// What communicators and ranks of a process share over libfabric, when peers meet, and what is left of them.
+// Two processes are two sets of shared parts here, driven by one thread or by one each.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "tests/contract/messages.hpp"
+#include "transports/libfabric/libfabric.hpp"
+
+namespace hansa::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kPatience = std::chrono::seconds(30);
+
+// TCP sockets of this process, by their state in the kernel's table.
+std::map<std::string, int> own_sockets() {
+  std::set<std::string> inodes;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    struct stat about {};
+    if (stat(entry.path().c_str(), &about) == 0 && S_ISSOCK(about.st_mode))
+      inodes.insert(std::to_string(about.st_ino));
+  }
+  std::map<std::string, int> states;
+  std::ifstream file("/proc/net/tcp");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string word[10];
+    for (std::string& one : word) words >> one;
+    if (inodes.contains(word[9])) ++states[word[3]];
+  }
+  return states;
+}
+int listeners() { return own_sockets()["0A"]; }
+int connections() { return own_sockets()["01"]; }
+
+std::size_t resident_bytes() {
+  std::size_t size = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident;
+  return resident * static_cast<std::size_t>(getpagesize());
+}
+
+// All ranks of one communicator; rank r lives in the process parts[process_of(r)].
+class Communicator {
+ public:
+  Communicator(std::uint64_t number, Rank ranks, const std::function<SharedParts*(Rank)>& parts) {
+    for (Rank rank = 0; rank < ranks; ++rank) {
+      auto opened =
+          open_libfabric({.rank = rank, .ranks = ranks, .communicator = number, .shared = parts(rank)});
+      EXPECT_TRUE(opened.ok()) << opened.status().c_str();
+      transports.push_back(std::move(opened).value());
+    }
+    for (Rank rank = 0; rank < ranks; ++rank) {
+      endpoints.emplace_back();
+      for (Rank peer = 0; peer < ranks; ++peer) {
+        auto connected = transports[at(rank)]->connect(peer, transports[at(peer)]->address());
+        EXPECT_TRUE(connected.ok()) << connected.status().c_str();
+        endpoints.back().push_back(std::move(connected).value());
+      }
+    }
+  }
+  Endpoint& from_to(Rank rank, Rank peer) { return *endpoints[at(rank)][at(peer)]; }
+  void poll() {
+    bool any = false;
+    for (const auto& transport : transports) any = (transport && transport->poll()) || any;
+    if (!any) std::this_thread::yield();
+  }
+  bool wait(const std::function<bool()>& ready) {
+    const auto end = Clock::now() + kPatience;
+    while (!ready()) {
+      poll();
+      if (Clock::now() > end) return false;
+    }
+    return true;
+  }
+  bool send(const Label& label) {
+    std::byte* slot = nullptr;
+    if (!wait([&] { return (slot = from_to(label.from, label.to).reserve(0, 0)) != nullptr; })) return false;
+    fill(label, {slot, 64});
+    from_to(label.from, label.to).commit(0, 64, stamp_of(label));
+    return true;
+  }
+  bool receive(const Label& label) {
+    Arrival arrival;
+    if (!wait([&] { return (arrival = from_to(label.to, label.from).peek(0, 0)).data != nullptr; }))
+      return false;
+    const bool good = check(arrival, label, 64);
+    from_to(label.to, label.from).release(0);
+    return good;
+  }
+  void end(Rank rank) {
+    endpoints[at(rank)].clear();
+    transports[at(rank)].reset();
+  }
+
+  std::vector<std::unique_ptr<Transport>> transports;
+  std::vector<std::vector<std::unique_ptr<Endpoint>>> endpoints;
+
+ private:
+  static std::size_t at(Rank rank) { return static_cast<std::size_t>(rank); }
+};
+
+TEST(LibfabricPort, OneEndpointServesAllCommunicatorsAndRanksOfAProcess) {
+  SharedParts here;
+  {
+    std::vector<std::unique_ptr<Communicator>> all;
+    for (std::uint64_t number = 1; number <= 3; ++number)
+      all.push_back(std::make_unique<Communicator>(number, 4, [&](Rank) { return &here; }));
+    EXPECT_EQ(listeners(), 1);
+    for (std::uint32_t number = 0; number < 3; ++number)
+      for (Rank from = 0; from < 4; ++from)
+        for (Rank to = 0; to < 4; ++to) ASSERT_TRUE(all[number]->send({from, to, 0, 0, number}));
+    for (std::uint32_t number = 3; number-- > 0;)
+      for (Rank from = 4; from-- > 0;)
+        for (Rank to = 0; to < 4; ++to) ASSERT_TRUE(all[number]->receive({from, to, 0, 0, number}));
+  }
+  EXPECT_EQ(listeners(), 0) << "the last to use it closes it";
+}
+
+TEST(LibfabricPort, CostsNothingForPeersThatNeverTalk) {
+  constexpr Rank kRanks = 256;
+  SharedParts here, there;
+  const auto of = [&](Rank rank) { return rank == 0 ? &here : &there; };
+  const auto open = [&](Rank rank) {
+    return open_libfabric({.rank = rank, .ranks = kRanks, .lanes = 4, .communicator = 7, .shared = of(rank)});
+  };
+  auto self = open(0);
+  ASSERT_TRUE(self.ok()) << self.status().c_str();
+  std::vector<std::unique_ptr<Transport>> others;
+  for (Rank rank = 1; rank <= 8; ++rank) {
+    auto opened = open(rank);
+    ASSERT_TRUE(opened.ok()) << opened.status().c_str();
+    others.push_back(std::move(opened).value());
+  }
+  const int before = listeners();
+  const std::size_t resident = resident_bytes();
+  std::vector<std::unique_ptr<Endpoint>> endpoints;
+  const auto start = Clock::now();
+  for (const auto& other : others) {
+    auto connected = self.value()->connect(static_cast<Rank>(endpoints.size() + 1), other->address());
+    ASSERT_TRUE(connected.ok()) << connected.status().c_str();
+    endpoints.push_back(std::move(connected).value());
+  }
+  std::printf("8 peers connected in %.3f ms\n",
+              std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  for (int polls = 0; polls < 1000; ++polls) self.value()->poll();
+  EXPECT_EQ(connections(), 0) << "nobody has anything to say";
+  EXPECT_EQ(listeners(), before);
+  EXPECT_LT(resident_bytes() - resident, std::size_t{1} << 20);
+  EXPECT_TRUE(self.value()->idle());
+}
+
+TEST(LibfabricPort, MeetsAtTheFirstMessage) {
+  SharedParts here, there;
+  Communicator two(1, 2, [&](Rank rank) { return rank == 0 ? &here : &there; });
+  EXPECT_EQ(two.from_to(0, 1).reserve(0, 0), nullptr);
+  ASSERT_TRUE(two.send({0, 1, 0, 0}));
+  ASSERT_TRUE(two.receive({0, 1, 0, 0}));
+  EXPECT_GT(connections(), 0);
+  EXPECT_NE(two.from_to(1, 0).reserve(0, 0), nullptr) << "both ends have met, whoever began";
+}
+
+TEST(LibfabricPort, AFloodToASleepingReceiverStaysWithinItsRing) {
+  constexpr std::uint32_t kMessages = 10'000;
+  SharedParts here, there;
+  Communicator two(1, 2, [&](Rank rank) { return rank == 0 ? &here : &there; });
+  ASSERT_TRUE(two.send({0, 1, 0, 0}));
+  const std::size_t resident = resident_bytes();
+  std::uint32_t sent = 1;
+  for (std::uint32_t tries = 0; tries < kMessages; ++tries) {
+    std::byte* const slot = two.from_to(0, 1).reserve(0, 0);
+    if (slot == nullptr) {
+      two.transports[0]->poll();
+      continue;
+    }
+    const Label label{0, 1, 0, sent++};
+    fill(label, {slot, 64});
+    two.from_to(0, 1).commit(0, 64, stamp_of(label));
+  }
+  EXPECT_EQ(sent, two.transports[0]->capabilities().slots);
+  EXPECT_LT(resident_bytes() - resident, std::size_t{2} << 20);
+  for (std::uint32_t number = 0; number < kMessages; ++number) {
+    if (number >= sent) {
+      ASSERT_TRUE(two.send({0, 1, 0, number}));
+    }
+    ASSERT_TRUE(two.receive({0, 1, 0, number}));
+  }
+}
+
+// The receiver leaves without reading; what flies then finds nobody, and not the next communicator.
+TEST(LibfabricPort, LateBytesOfAnEndedCommunicatorMatchNothing) {
+  SharedParts here, there;
+  const auto parts = [&](Rank rank) { return rank == 0 ? &here : &there; };
+  Communicator stays(1, 2, parts);
+  ASSERT_TRUE(stays.send({0, 1, 0, 0, 1}));
+  ASSERT_TRUE(stays.receive({0, 1, 0, 0, 1}));
+  for (std::uint32_t round = 2; round < 6; ++round) {
+    Communicator ends(round, 2, parts);
+    ASSERT_TRUE(ends.send({0, 1, 0, 0, round}));
+    ASSERT_TRUE(ends.receive({0, 1, 0, 0, round}));
+    ASSERT_TRUE(ends.send({0, 1, 0, 1, round}));  // on its way
+    std::thread leaving([&] { ends.end(1); });
+    while (std::byte* const slot = ends.from_to(0, 1).reserve(0, 0)) {
+      fill({0, 1, 0, 99, round}, {slot, 64});
+      ends.from_to(0, 1).commit(0, 64, 99);
+    }
+    leaving.join();
+    Communicator next(round + 100, 2, parts);
+    for (std::uint32_t number = 0; number < 20; ++number) {
+      ASSERT_TRUE(next.send({0, 1, 0, number, round + 100}));
+      ASSERT_TRUE(next.receive({0, 1, 0, number, round + 100}));
+    }
+    ASSERT_TRUE(stays.send({0, 1, 0, round, 1}));
+    ASSERT_TRUE(stays.receive({0, 1, 0, round, 1}));
+    for (const auto& transport : stays.transports)
+      EXPECT_TRUE(transport->status().ok()) << transport->status().c_str();
+  }
+}
+
+// Whichever thread polls moves on the others' messages, and none keeps another out.
+TEST(LibfabricPort, ThreadsDriveTheirCommunicatorsOverOneEndpoint) {
+  constexpr int kThreads = 4;
+  constexpr std::uint32_t kMessages = 500;
+  SharedParts here;
+  std::vector<std::unique_ptr<Communicator>> all;
+  for (int thread = 0; thread < kThreads; ++thread)
+    all.push_back(std::make_unique<Communicator>(static_cast<std::uint64_t>(thread + 1), 2,
+                                                 [&](Rank) { return &here; }));
+  EXPECT_EQ(listeners(), 1);
+  std::vector<std::thread> threads;
+  for (std::uint32_t thread = 0; thread < kThreads; ++thread)
+    threads.emplace_back([&, thread] {
+      for (std::uint32_t number = 0; number < kMessages; ++number) {
+        ASSERT_TRUE(all[thread]->send({0, 1, 0, number, thread}));
+        ASSERT_TRUE(all[thread]->send({1, 0, 0, number, thread}));
+        ASSERT_TRUE(all[thread]->receive({0, 1, 0, number, thread}));
+        ASSERT_TRUE(all[thread]->receive({1, 0, 0, number, thread}));
+      }
+      all[thread].reset();
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(listeners(), 0);
+}
+
+}  // namespace
+}  // namespace hansa::test
