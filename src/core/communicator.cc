@@ -186,8 +186,11 @@ bool Communicator::advance(Operation& operation) {
 // The last messages are most often gone at the next look or two; the progress thread would need a core for
 // it.
 bool Communicator::settled() {
-  for (int looks = 0; looks < kLastLooks && !connections_->idle(); ++looks) (void)connections_->poll();
-  return connections_->idle();
+  for (int looks = 0; !connections_->idle(); ++looks) {
+    if (looks == kLastLooks) return false;
+    (void)connections_->poll();
+  }
+  return true;
 }
 
 void Communicator::hand_over_leftovers() {
