@@ -41,6 +41,7 @@ class Core {
         rank_(options.rank),
         patience_(options.patience),
         cancelled_(options.cancelled),
+        names_(options.names.begin(), options.names.end()),
         fabric_(std::move(fabric)),
         address_{.loopback = loopback ? loopback_identity() : 0,
                  .slot_bytes = static_cast<std::uint32_t>(shape.bytes),
@@ -83,11 +84,16 @@ class Core {
   void linger();
   void release_regions();
   Status settle(Peer& peer);
+  std::string name_of(Rank rank) const {
+    const auto index = static_cast<std::size_t>(rank);
+    return index < names_.size() ? names_[index] : fmt::format("rank {}", rank);
+  }
 
   Capabilities capabilities_;
   Rank rank_;
   std::chrono::milliseconds patience_;
   const std::atomic<bool>* cancelled_;
+  std::vector<std::string> names_;
   pid_t owner_ = getpid();
   Shared shared_;
   std::unique_ptr<Fabric> fabric_;
@@ -122,7 +128,8 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
                         .lanes = address_.lanes,
                         .communicator = fold(address_.communicator),
                         .shape = {capabilities_.slot_bytes, capabilities_.slots},
-                        .address = address};
+                        .address = address,
+                        .name = name_of(rank)};
   // Kept even if it fails to start: the provider may hold some of its memory by then.
   auto& peer = peers_[rank] = std::make_unique<Peer>(*fabric_, shared_, setup);
   HANSA_RETURN_IF_ERROR(peer->start());

@@ -44,6 +44,7 @@ struct PeerSetup {
   std::uint16_t communicator = 0;  // as in MessageId
   SlotShape shape;
   fi_addr_t address = FI_ADDR_UNSPEC;
+  std::string name = {};  // of the rank, for people
 };
 
 // Belongs to its transport, and lives as long: the provider may write to its memory until the fabric is
