@@ -1,4 +1,4 @@
-// From the environment and files to a Config, and the only place that reads the environment.
+// From the environment and files to a Config.
 #include "base/config.hpp"
 
 #include <fmt/format.h>
@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 #include "base/config_file.hpp"
@@ -144,14 +143,11 @@ class Reader {
 
 Layer environment() {
   Layer layer;
-  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    if (!text.starts_with("HANSA_") && !text.starts_with("NCCL_")) continue;
-    const std::size_t equals = text.find('=');
-    if (equals == text.npos || find(layer, text.substr(0, equals)) != nullptr) continue;
-    layer.push_back(
-        {std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)), kEnvironment});
-  }
+  for_each_variable([&](std::string_view name, std::string_view value) {
+    const bool known = name.starts_with("HANSA_") || name.starts_with("NCCL_");
+    if (known && find(layer, name) == nullptr)
+      layer.push_back({std::string(name), std::string(value), kEnvironment});
+  });
   return layer;
 }
 
@@ -179,10 +175,6 @@ Reading read_all() {
 }
 
 }  // namespace
-
-Lookup process_environment() {
-  return [](const char* name) -> const char* { return std::getenv(name); };
-}
 
 Reading read_config(std::span<const Layer> layers) { return Reader(layers).read(); }
 

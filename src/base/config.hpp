@@ -3,13 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/environment.hpp"
 #include "base/fault_point.hpp"
 #include "hansa/transport.hpp"
 
@@ -130,11 +130,6 @@ Reading read_config(std::span<const Layer> layers);
 // complaint.
 std::vector<Layer> layers_of(const Layer& environment, const std::string& system_file,
                              const std::string& home, std::vector<std::string>& complaints);
-
-// The variable's value, or null where unset.
-using Lookup = std::function<const char*(const char* name)>;
-// Of this process's environment, which nobody may change meanwhile.
-Lookup process_environment();
 
 // The process's own: read at the first call, from any thread, and constant from then on. Complaints go to
 // stderr.

@@ -250,9 +250,9 @@ void Hub::on_up_message(Message type, BytesView payload) {
 void Hub::on_closed(Link& link, int error) {
   const auto self = shared_from_this();
   if (&link == root_.get()) {
-    on_root_closed(link.was_open(), error);
+    on_root_closed(link, error);
   } else if (&link == up_.get()) {
-    on_up_closed(link.was_open(), error);
+    on_up_closed(link, error);
   } else if (Below* const below = below_of(link)) {
     on_below_closed(*below, error);
   } else {
@@ -261,15 +261,11 @@ void Hub::on_closed(Link& link, int error) {
   }
 }
 
-void Hub::on_root_closed(bool opened, int error) {
-  root_.reset();
+void Hub::on_root_closed(const Link& link, int error) {
+  const auto closed = std::move(root_);
   if (!failed_.ok() || ended_ || !members_.empty()) return;
   const std::string where = setup_.invitation.root.text();
-  if (opened) {
-    return fail(
-        Status(Code::kRemote,
-               root_process_.text() + " died during init: killed, or exited before all ranks had joined"));
-  }
+  if (link.was_open()) return fail(death_in_init(root_process_, end_of(link, error)));
   if (hung_up(error) && dial_again(dials_, setup_.root_may_be_late, &Hub::dial_root)) return;
   if (hung_up(error)) {
     return fail(Status(Code::kRemote,
@@ -296,10 +292,11 @@ bool Hub::dial_again(int dials, bool for_ever, void (Hub::*dial)()) {
   return true;
 }
 
-void Hub::on_up_closed(bool opened, int error) {
-  up_.reset();
+void Hub::on_up_closed(const Link& link, int error) {
+  const auto closed = std::move(up_);
   if (ended_) return;
-  if (opened) return mourn(place_.parent, lost_with(place_.parent, place_.parent_place), error);
+  const LinkEnd end = end_of(link, error);
+  if (link.was_open()) return mourn(place_.parent, lost_with(place_.parent, place_.parent_place, end), end);
   if (!failed_.ok()) return;
   if (hung_up(error) && dial_again(dials_up_, false, &Hub::dial_up)) return;
   fail(Status(
@@ -313,8 +310,9 @@ void Hub::on_up_closed(bool opened, int error) {
 void Hub::on_below_closed(Below& below, int error) {
   const Below gone = below;
   forget(*gone.link);
-  if (gone.known && !gone.local) mourn(gone.process, lost_with(gone.process, gone.place), error);
-  if (gone.known && gone.local && !gone.left) mourn(gone.process, {gone.process.rank}, error);
+  const LinkEnd end = end_of(*gone.link, error);
+  if (gone.known && !gone.local) mourn(gone.process, lost_with(gone.process, gone.place, end), end);
+  if (gone.known && gone.local && !gone.left) mourn(gone.process, {gone.process.rank}, end);
   end_if_alone();
 }
 

@@ -79,6 +79,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
 
   Hub(control::EventLoop& loop, Setup setup) : loop_(loop), setup_(std::move(setup)) {}
   Rank ranks() const { return setup_.ranks; }
+  LinkEnd end_of(const Link& link, int error) const { return {error, link.rail(), setup_.host.name}; }
   Neighbour place() const { return {setup_.host.id, setup_.tree_gate->address()}; }
   bool at_root() const { return place_.hosts > 0 && place_.index == 0; }
 
@@ -88,13 +89,13 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   // After a while; false if that was often enough.
   bool dial_again(int dials, bool for_ever, void (Hub::*dial)());
   void on_root_message(Message type, BytesView payload);
-  void on_root_closed(bool opened, int error);
+  void on_root_closed(const Link& link, int error);
   void on_below_message(Below& below, Message type, BytesView payload);
   void enter(Below& below, const Entry& entry);
   void attach(Below& below, const Attachment& attachment);
   void take_place(const Assignment& assignment);
   void on_up_message(Message type, BytesView payload);
-  void on_up_closed(bool opened, int error);
+  void on_up_closed(const Link& link, int error);
   void on_below_closed(Below& below, int error);
   void forget(const Link& link);
   void end_if_alone();
@@ -123,11 +124,11 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
   void fail_garbled(const Process& from, Message type);
   // Fails, and tells of the dead even who knows of a failure already: they are missed wherever else ranks
   // meet.
-  void mourn(const Process& process, const std::vector<Rank>& ranks, int error);
+  void mourn(const Process& process, const std::vector<Rank>& ranks, const LinkEnd& end);
   void starve();
   void spread_obituary(BytesView payload, const Link* from);
   // The ranks of a leader that has ended, and of its process, without having left; empty if all had left.
-  std::vector<Rank> lost_with(const Process& leader, const Neighbour& place) const;
+  std::vector<Rank> lost_with(const Process& leader, const Neighbour& place, const LinkEnd& end) const;
 
   // hub_roll.cc: concerns
   using ConcernKey = std::pair<std::uint64_t, Rank>;

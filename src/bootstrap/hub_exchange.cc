@@ -223,10 +223,10 @@ void Hub::fail(const Status& why, const Link* from) {
 
 void Hub::starve() { fail(Status(Code::kRemote, kStarved).within(setup_.leader.text())); }
 
-void Hub::mourn(const Process& process, const std::vector<Rank>& ranks_lost, int error) {
-  if (error == ENOMEM) return starve();
+void Hub::mourn(const Process& process, const std::vector<Rank>& ranks_lost, const LinkEnd& end) {
+  if (end.error == ENOMEM) return starve();
   if (ranks_lost.empty()) return;
-  const Status death = death_of(process, ranks_lost, error);
+  const Status death = death_of(process, ranks_lost, end);
   fail(death);
   if (!members_.empty()) spread_obituary(Obituary{ranks_lost, death}.encode(), nullptr);
 }
@@ -243,9 +243,10 @@ void Hub::fail_garbled(const Process& from, Message type) {
                                            from.text(), static_cast<int>(type), setup_.host.name)));
 }
 
-std::vector<Rank> Hub::lost_with(const Process& leader, const Neighbour& place) const {
+std::vector<Rank> Hub::lost_with(const Process& leader, const Neighbour& place, const LinkEnd& end) const {
   if (members_.empty()) return {leader.rank};
-  return ranks_in(members_, has_left_, leader.id, place.host);
+  return end.is_silence() ? ranks_on(members_, has_left_, place.host)
+                          : ranks_in(members_, has_left_, leader.id, place.host);
 }
 
 }  // namespace hansa::bootstrap

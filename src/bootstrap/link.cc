@@ -19,13 +19,18 @@ constexpr std::chrono::milliseconds kHandshakeDeadline{4000};
 constexpr std::chrono::milliseconds kDoorPatience{100};
 constexpr std::size_t kReadBytes = 64 << 10;
 constexpr int kReadsAtOnce = 16;  // then other links have their turn
+// What a host that is there takes at once is not looked after.
+constexpr std::chrono::milliseconds kTaking{500}, kLookAgain{250};
 
 Nonce fresh_nonce() { return random_key(); }
 
 }  // namespace
 
 Link::Link(EventLoop& loop, Descriptor fd, std::weak_ptr<LinkOwner> owner)
-    : loop_(loop), fd_(std::move(fd)), owner_(std::move(owner)) {}
+    : loop_(loop),
+      fd_(std::move(fd)),
+      owner_(std::move(owner)),
+      over_network_(Silence::look(fd_.get()).has_value()) {}
 
 std::shared_ptr<Link> Link::dial(EventLoop& loop, Descriptor fd, bool connecting, const Key& key,
                                  const Door& door, std::weak_ptr<LinkOwner> owner) {
@@ -251,11 +256,25 @@ void Link::flush() {
     outbox_.pop_front();
     sent_of_first_ = 0;
   }
+  watch_silence(kTaking);
   const bool waits = !outbox_.empty();
   if (waits != writing_) {
     writing_ = waits;
     loop_.modify(watch_, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
   }
+}
+
+void Link::watch_silence(std::chrono::milliseconds delay) {
+  if (silence_timer_ != 0 || !over_network_) return;
+  silence_timer_ = loop_.after(delay, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->phase_ == Phase::kClosed) return;
+    self->silence_timer_ = 0;
+    const auto sight = Silence::look(self->fd_.get());
+    const auto verdict = sight ? self->silence_.judge(*sight) : Silence::Verdict::kTaken;
+    if (verdict == Silence::Verdict::kGone) return self->end(ETIMEDOUT);
+    if (verdict == Silence::Verdict::kWaiting) self->watch_silence(kLookAgain);
+  });
 }
 
 void Link::close() {
@@ -269,12 +288,14 @@ void Link::end(int error) {
   if (phase_ == Phase::kClosed) return;
   const auto self = shared_from_this();
   phase_ = Phase::kClosed;
+  if (LinkEnd{error}.is_silence()) rail_ = rail_of(fd_.get());
   release();
   if (const auto owner = owner_.lock()) owner->on_closed(*this, error);
 }
 
 void Link::release() {
   loop_.cancel(deadline_);
+  loop_.cancel(silence_timer_);
   loop_.remove(watch_);
   loop_.remove(process_watch_);
   // A forked child may hold a copy of the socket, so closing ours would tell the peer nothing.

@@ -11,7 +11,9 @@
 
 #include "bootstrap/frame.hpp"
 #include "bootstrap/handshake.hpp"
+#include "bootstrap/link_end.hpp"
 #include "bootstrap/messages.hpp"
+#include "bootstrap/silence.hpp"
 #include "control/descriptor.hpp"
 #include "control/event_loop.hpp"
 
@@ -62,6 +64,8 @@ class Link : public std::enable_shared_from_this<Link> {
   bool was_open() const noexcept { return opened_; }  // proven once, whatever came afterwards
   const Door& door() const noexcept { return transcript_.door; }
   int fd() const noexcept { return fd_.get(); }
+  // Of a link to another host that has ended for want of an answer: what it went over.
+  const Rail& rail() const noexcept { return rail_; }
 
  private:
   enum class Phase { kConnecting, kAwaitHello, kAwaitChallenge, kAwaitAnswer, kOpen, kClosed };
@@ -79,6 +83,7 @@ class Link : public std::enable_shared_from_this<Link> {
   void open(Side side);
   void write(std::vector<std::byte> bytes);
   void flush();
+  void watch_silence(std::chrono::milliseconds delay);
   void starve();
   void end(int error);
   void release();
@@ -86,6 +91,7 @@ class Link : public std::enable_shared_from_this<Link> {
   control::EventLoop& loop_;
   control::Descriptor fd_, process_;
   std::weak_ptr<LinkOwner> owner_;
+  const bool over_network_;
   FindKey find_;
   Phase phase_ = Phase::kClosed;
   bool connecting_ = false, opened_ = false, writing_ = false, at_closed_door_ = false;
@@ -94,7 +100,9 @@ class Link : public std::enable_shared_from_this<Link> {
   std::optional<FrameSealer> sealer_;
   std::optional<FrameOpener> opener_;
   std::size_t most_payload_ = kMostMessage;
-  control::EventLoop::Token watch_ = 0, process_watch_ = 0, deadline_ = 0;
+  control::EventLoop::Token watch_ = 0, process_watch_ = 0, deadline_ = 0, silence_timer_ = 0;
+  Silence silence_;
+  Rail rail_;
   std::vector<std::byte> inbox_;
   std::deque<std::vector<std::byte>> outbox_;
   std::size_t sent_of_first_ = 0;

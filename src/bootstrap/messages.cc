@@ -315,6 +315,14 @@ std::vector<Rank> ranks_in(const std::vector<Member>& members, const std::vector
   return ranks;
 }
 
+std::vector<Rank> ranks_on(const std::vector<Member>& members, const std::vector<bool>& has_left,
+                           const std::string& host) {
+  std::vector<Rank> ranks;
+  for (std::size_t i = 0; i < members.size(); ++i)
+    if (members[i].host == host && !has_left[i]) ranks.push_back(static_cast<Rank>(i));
+  return ranks;
+}
+
 std::string list_of(std::vector<Rank> ranks) {
   constexpr int kMostRanges = 16;
   std::sort(ranks.begin(), ranks.end());
@@ -346,26 +354,6 @@ std::string hosts_text(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < unique.size() && i < kMostNames; ++i) text += (i ? ", " : "") + unique[i];
   if (unique.size() > kMostNames) text += fmt::format(" and {} more", unique.size() - kMostNames);
   return text;
-}
-
-Status death_of(const Process& process, const std::vector<Rank>& ranks, int error) {
-  const std::string who =
-      fmt::format("{} (host {}, pid {})", ranks_text(ranks), process.host_name, process.pid);
-  switch (error) {
-    case ETIMEDOUT:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-      return Status(Code::kRemote,
-                    fmt::format("{} lost: the host has not answered for {} s; is it down, or its network?",
-                                who, kHostLostSeconds));
-    case EPROTO:
-      return Status(Code::kRemote, who + " lost: its connection carried bytes that it cannot have sent");
-    default:
-      return Status(Code::kRemote,
-                    who +
-                        " died: killed, or exited without leaving the communicator; see its output and "
-                        "the system log of its host");
-  }
 }
 
 }  // namespace hansa::bootstrap

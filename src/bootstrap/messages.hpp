@@ -181,10 +181,12 @@ struct Introduction {
   static bool parse(BytesView bytes, Introduction* out);
 };
 
-// Of those that have not left, the ranks in that process. (The host matters in tests, where a process poses
-// as several.)
+// Of those that have not left, the ranks in that process, or on the whole host. (The host matters for a
+// process in tests, where one poses as several.)
 std::vector<Rank> ranks_in(const std::vector<Member>& members, const std::vector<bool>& has_left,
                            std::uint64_t process, const std::string& host);
+std::vector<Rank> ranks_on(const std::vector<Member>& members, const std::vector<bool>& has_left,
+                           const std::string& host);
 
 // "3, 5-9": increasing ranks for people, cut where it would become long.
 std::string list_of(std::vector<Rank> ranks);
@@ -195,8 +197,5 @@ std::string hosts_text(const std::vector<std::string>& names);
 
 // Of a process that cannot take in what the others say.
 inline constexpr char kStarved[] = "out of memory: RLIMIT_AS or the memory cgroup may be too low";
-
-// kRemote: `ranks` of `process` are dead; `error` is how their link ended (see LinkOwner).
-Status death_of(const Process& process, const std::vector<Rank>& ranks, int error);
 
 }  // namespace hansa::bootstrap

@@ -196,13 +196,27 @@ Result<Descriptor> connect_tcp(const NetworkAddress& address) {
 }
 
 void tune_tcp(int fd) {
-  const int on = 1, idle = 2, every = 2, probes = 4, lost_ms = kHostLostSeconds * 1000;
+  const int on = 1, idle = 1, every = 1, probes = kHostLostSeconds - idle;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+}
+
+Rail rail_of(int fd) {
+  SystemAddress own;
+  own.bytes = sizeof own.storage;
+  ifaddrs* list = nullptr;
+  if (getsockname(fd, own.get(), &own.bytes) != 0 || getifaddrs(&list) != 0) return {};
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
+  const auto address = address_from_system(own.get());
+  for (const ifaddrs* entry = list; address && entry; entry = entry->ifa_next) {
+    const auto candidate = address_from_system(entry->ifa_addr);
+    if (candidate && candidate->v6 == address->v6 && candidate->host == address->host)
+      return {entry->ifa_name, (entry->ifa_flags & IFF_UP) != 0 && (entry->ifa_flags & IFF_RUNNING) != 0};
+  }
+  return {};
 }
 
 }  // namespace hansa::bootstrap

@@ -49,9 +49,16 @@ Result<control::Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t po
 // Starts connecting: the socket becomes writable when that has succeeded or failed (SO_ERROR).
 Result<control::Descriptor> connect_tcp(const NetworkAddress& address);
 
-// No delay; keepalive and TCP_USER_TIMEOUT, so that a host that is gone ends the connection after
-// kHostLostSeconds. A stopped process does not: its kernel answers.
-inline constexpr int kHostLostSeconds = 10;
+// No delay; keepalive, so that a host that is gone ends an idle connection after kHostLostSeconds (for one
+// with bytes under way see Silence). A stopped process does not: its kernel answers.
+inline constexpr int kHostLostSeconds = 3;
 void tune_tcp(int fd);
+
+// The network interface of this host that a connection uses.
+struct Rail {
+  std::string name;  // of the interface; empty: none has the connection's address (any more)
+  bool up = true;    // and its link is there
+};
+Rail rail_of(int fd);
 
 }  // namespace hansa::bootstrap

@@ -298,8 +298,7 @@ void Root::on_closed(Link& link, int error) {
   }
   Process who = host->registration.leader;
   if (!gone.empty()) who.rank = *std::min_element(gone.begin(), gone.end());
-  fail(
-      Status(Code::kRemote, who.text() + " died during init: killed, or exited before all ranks had joined"));
+  fail(death_in_init(who, {error, link.rail(), self_.host_name}));
 }
 
 void Root::fail(const Status& why) {

@@ -201,7 +201,7 @@ void Seat::on_closed(Link& link, int error) {
     if (!members_.empty()) lost = ranks_in(members_, has_left_, hub_.id, setup_.host.id);
   }
   if (lost.empty()) return;
-  const Status death = death_of(hub_, lost, error);
+  const Status death = death_of(hub_, lost, {error, link.rail(), setup_.host.name});
   note_dead(lost, death);
   fail(death);
   for (const Neighbour& neighbour : neighbours_.list) Courier::send(loop_, neighbour, setup_.key, death);

@@ -61,6 +61,8 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void take_verdict(const Verdict& verdict);
   std::vector<std::uint64_t> processes_of(const std::vector<Rank>& ranks);
   void look_for_ended();
+  void knock();
+  void miss(const Process& process, const Rail& rail);  // that has not answered a knock
   void speak_for_leader(std::uint64_t number);
   void note_dead(const std::vector<Rank>& ranks, const Status& death);
   void fail(const Status& why);  // first reason wins
@@ -90,6 +92,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Session::Watcher watcher_;
   std::vector<Rank> missing_;               // of the last verdict
   std::vector<Rank> ended_;                 // see look_for_ended()
+  std::uint32_t knocked_ms_ = 0;            // how long the wait was when it last knocked
   std::uint64_t asked_ = 0, answered_ = 0;  // how often it asked who is late, and of those before a verdict
 
   std::mutex mutex_;  // guards all below

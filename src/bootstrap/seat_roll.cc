@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "bootstrap/knock.hpp"
 #include "bootstrap/of_process.hpp"
 #include "bootstrap/seat.hpp"
 
@@ -13,6 +15,10 @@ namespace {
 constexpr std::uint32_t kWaitMs = 100;
 // When no verdict has come, its leaders themselves are in question. Longer than any roll takes.
 constexpr std::chrono::milliseconds kNoVerdict{3000};
+// Waits before a rank knocks at the hosts of those it waits for, and how much longer before it does again: a
+// stopped process does not take the knocks in, and its kernel holds some thousands only.
+constexpr std::uint32_t kKnockMs = 500, kKnockAgain = 10;
+constexpr std::size_t kMostKnocks = 8;
 
 }  // namespace
 
@@ -25,6 +31,7 @@ void Seat::ask(const Concern& concern) {
       return;
     }
     self->link_->send(Message::kConcern, RaisedConcern{self->self_.rank, concern}.encode());
+    self->knock();
     if (concern.why != Concern::Why::kLate) return;
     self->loop_.after(kNoVerdict,
                       [weak = self->weak_from_this(), number = concern.number, asked = ++self->asked_] {
@@ -54,6 +61,34 @@ void Seat::look_for_ended() {
     note_dead({rank}, end);
     return fail(end);
   }
+}
+
+// Only neighbours in the tree of hosts watch each other, but data go between any two.
+void Seat::knock() {
+  if (!watcher_.whereabouts) return;
+  const Whereabouts is = watcher_.whereabouts(0);
+  if (is.since_ms < knocked_ms_) knocked_ms_ = 0;  // another wait
+  if (is.state != Whereabouts::State::kInside || is.since_ms < std::max(kKnockMs, kKnockAgain * knocked_ms_))
+    return;
+  knocked_ms_ = is.since_ms;
+  std::size_t knocks = 0;
+  for (const Rank rank : is.waits_for) {
+    const Member member = members()[static_cast<std::size_t>(rank)];
+    if (member.host == setup_.host.id || ++knocks > kMostKnocks) continue;
+    const Process process{rank, member.pid, member.process, member.host_name};
+    Knock::at(loop_, gate_of(rank), [weak = weak_from_this(), process](const Rail& rail) {
+      if (const auto self = weak.lock()) self->miss(process, rail);
+    });
+  }
+}
+
+void Seat::miss(const Process& process, const Rail& rail) {
+  if (left_ || !link_ || !watcher_.whereabouts) return;
+  const auto waits_for = watcher_.whereabouts(0).waits_for;
+  if (std::find(waits_for.begin(), waits_for.end(), process.rank) == waits_for.end()) return;
+  const Status why = out_of_reach(process, self_.rank, {ETIMEDOUT, rail, setup_.host.name});
+  link_->send(Message::kFail, Failure{why}.encode());
+  fail(why);
 }
 
 void Seat::answer(const RollCall& call) {

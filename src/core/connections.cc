@@ -63,12 +63,11 @@ Status check_names(std::string_view list) {
   return status;
 }
 
-Result<std::unique_ptr<Transport>> checked(std::unique_ptr<Transport> transport,
-                                           const TransportOptions& options, const Session& session) {
+std::vector<std::string> names_of(const std::vector<Member>& members) {
   std::vector<std::string> names;
-  for (const Member& member : session.members())
+  for (const Member& member : members)
     names.push_back(fmt::format("rank {} (host {})", names.size(), member.host_name));
-  return checked_transport(std::move(transport), options, std::move(names));
+  return names;
 }
 
 // Any two of them.
@@ -80,9 +79,12 @@ bool share_a_process(const std::vector<Member>& members) {
 
 }  // namespace
 
-Result<Connections> Connections::open(Session& session, const TransportOptions& options,
+Result<Connections> Connections::open(Session& session, const TransportOptions& wish,
                                       std::string_view forced) {
   HANSA_RETURN_IF_ERROR(check_names(forced));
+  const std::vector<std::string> names = names_of(session.members());
+  TransportOptions options = wish;
+  options.names = names;
   Connections all;
   const auto ranks = static_cast<std::size_t>(session.ranks());
   all.self_ = static_cast<std::size_t>(session.rank());
@@ -114,7 +116,8 @@ Result<bool> Connections::try_row(Session& session, std::size_t row, const Trans
   if (opened.ok()) {
     auto transport = kind.open(options);
     if (transport.ok() && config().checksum)
-      transport = checked(std::move(transport).value(), options, session);
+      transport = checked_transport(std::move(transport).value(), options,
+                                    {options.names.begin(), options.names.end()});
     opened = transport.status();
     if (transport.ok()) transports_[row] = std::move(transport).value();
   }

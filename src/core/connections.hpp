@@ -20,8 +20,8 @@ class Connections {
   // ranks open one (only those that `forced` names, if it names any), exchange addresses, connect to the
   // peers that are still out of reach, and keep what works both ways. What nobody needs is not even opened.
   // Fails on all ranks alike, with the names of a pair that cannot reach each other and each transport's
-  // reason.
-  static Result<Connections> open(Session& session, const TransportOptions& options, std::string_view forced);
+  // reason. The wish's `names` are filled in.
+  static Result<Connections> open(Session& session, const TransportOptions& wish, std::string_view forced);
 
   // A label for each rank's host, the same on all ranks; see hosts.hpp.
   std::vector<std::uint32_t> hosts() const { return hosts_of(near_); }

@@ -7,6 +7,7 @@
 
 #include "base/config.hpp"
 #include "base/nccl_names.hpp"
+#include "base/slingshot_settings.hpp"
 
 namespace hansa::tools {
 namespace {
@@ -44,7 +45,7 @@ Lines are `hansa HOST:PID:RANK LEVEL message`, each written whole. NCCL's levels
 environment and in files; `ATTN` is `WARN` here and `ABORT` is `INFO`. Unlike NCCL's, the default is `WARN`.
 
 `NCCL_DEBUG_SUBSYS` selects among INFO and TRACE lines: a list, or with `^` before it all but those. Lines of this library
-belong to `INIT` (communicators), `BOOTSTRAP` (how ranks meet) or `ENV` (settings); errors belong to all.
+belong to `INIT` (communicators), `BOOTSTRAP` (how ranks meet), `NET` (fabrics) or `ENV` (settings); errors belong to all.
 
 `NCCL_DEBUG_FILE` is opened for each line and appended to: nothing is overwritten, and no descriptor stays open. `%h` is the
 host's name without its domain, `%p` the process; `/dev/stdout` and `/dev/stderr` mean what they say. What cannot be
@@ -62,6 +63,15 @@ and keys of its own, so those made before go on working.
 An ordinary unique id carries a random secret, and nobody without it can join. Here there is no way to pass one on: **only the
 address protects the job**, unless `HANSA_SECRET` is the same word in all processes. Use a file that only its user can read:
 `HANSA_SECRET=@/path/to/file`. An INFO line says when it is missing.
+)";
+
+constexpr const char* kSlingshot = R"(
+## What is set for Slingshot
+
+On a host with Slingshot (an interface `hsn*`, a device in `/sys/class/cxi`, `SLINGSHOT_*` variables of the launcher, or cxi in
+`FI_PROVIDER`) this library sets what sites tell their users to set by hand, before it loads libfabric. What is set already
+stays as it is, also if it is empty. One INFO line (`NET`) says which values hold and who set them. Decision 018 tells how, and
+what is left to the user.
 )";
 
 std::string escaped(std::string_view text) {
@@ -104,6 +114,14 @@ std::string ignored_rows() {
   return text;
 }
 
+std::string slingshot_rows() {
+  std::string text = "\n| Variable | Value | Why | Who says so |\n|---|---|---|---|\n";
+  for (const SlingshotSetting& one : slingshot_settings())
+    text += fmt::format("| `{}` | `{}` | {} | {} |\n", one.name, one.value, escaped(one.why),
+                        escaped(one.source));
+  return text;
+}
+
 }  // namespace
 
 std::string environment_page() {
@@ -112,7 +130,8 @@ std::string environment_page() {
          "\n`NCCL_ALGO`: a name that means nothing here (NVLS, NVLSTree, Collnet...) is said and passed "
          "over, and "
          "never an error.\n" +
-         kDebug + kMeeting + "\n## NCCL's variables that are known and ignored\n" + ignored_rows();
+         kDebug + kMeeting + kSlingshot + slingshot_rows() +
+         "\n## NCCL's variables that are known and ignored\n" + ignored_rows();
 }
 
 }  // namespace hansa::tools

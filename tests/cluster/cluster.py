@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 NETWORK = "10.77"
 # A packet of 64 KiB and its headers must fit into the burst, or the shaper cuts it up; less than this queue loses packets.
 SHAPED = "tbf rate {rate} burst 72kb limit 4mb"
+NOWHERE = "02:48:41:ff:ff:ff"  # a hardware address
 KEEPER = """
 set -e
 hostname "$1"
@@ -110,6 +111,16 @@ class Cluster:
             host.die()
         self.switches.kill()
         self.switches.wait()
+
+    def unplug(self, host, rail=0):
+        """The host keeps its link, but the switch forwards nothing from it or to it."""
+        self._batch("ip", self.switches_pid, [f"link set p{rail}h{host} nomaster"])
+
+    def part(self, one, other, rail=0):
+        """Two hosts lose each other, and nobody else: what they send goes to a hardware address that nobody has."""
+        for here, there in ((one, other), (other, one)):
+            self._batch("ip", self.hosts[here].pid,
+                        [f"neigh replace {self.hosts[there].addresses[rail]} lladdr {NOWHERE} dev eth{rail} nud permanent"])
 
     def __enter__(self):
         return self

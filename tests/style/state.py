@@ -15,7 +15,7 @@ SHARED = {
     "transports/shm/shm.cc": "the ranks of a process find each other",
     "transports/process.cc": "numbers for what a process hands out",
 }
-ENVIRONMENT = "src/base/config.cc"
+ENVIRONMENT = "src/base/environment.cc"
 
 NO_VARIABLE = re.compile(
     r"^(using|typedef|template|extern \w+ \w+ ?\(|static_assert|class|struct|union|enum|friend|namespace|return|public|private)\b")
@@ -50,7 +50,7 @@ def main():
         text = read(path)
         if path != ENVIRONMENT:
             for number, line in enumerate(blank(text).splitlines(), 1):
-                if re.search(r"\b(getenv|secure_getenv|environ)\b", line):
+                if re.search(r"\b(getenv|secure_getenv|setenv|putenv|unsetenv|environ)\b", line):
                     violations.append(f"{path}:{number}: reads the environment; that is {ENVIRONMENT}'s")
         for scope, statement, line in scan(text)[1]:
             if not path.startswith(HOME) and path not in SHARED and mutable(scope, statement):

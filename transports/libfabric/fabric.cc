@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "transports/libfabric/slingshot.hpp"
+
 namespace hansa::libfabric {
 
 Result<std::unique_ptr<Fabric>> Fabric::open(std::shared_ptr<const Library> library, const Wish& wish) {
@@ -12,7 +14,8 @@ Result<std::unique_ptr<Fabric>> Fabric::open(std::shared_ptr<const Library> libr
   std::unique_ptr<Fabric> fabric(new Fabric(std::move(library), std::move(choice)));
   // Every receive may be complete and every slot sent (as many again) before the queue is read; and a
   // provider may stop at half (cxi does).
-  HANSA_RETURN_IF_ERROR(fabric->open_objects(4 * fabric->info().rx_attr->size));
+  const Status opened = fabric->open_objects(4 * fabric->info().rx_attr->size);
+  if (!opened.ok()) return explained(opened, fabric->info().fabric_attr->prov_name);
   return fabric;
 }
 

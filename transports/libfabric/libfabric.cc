@@ -36,6 +36,7 @@ class Core {
         rank_(options.rank),
         patience_(options.patience),
         cancelled_(options.cancelled),
+        names_(options.names.begin(), options.names.end()),
         seat_(seat),
         port_(std::move(port)),
         address_{.loopback = loopback ? loopback_identity() : 0,
@@ -64,11 +65,16 @@ class Core {
   Status settle(const Door& door);
   void linger();
   void withdraw();
+  std::string name_of(Rank rank) const {
+    const auto index = static_cast<std::size_t>(rank);
+    return index < names_.size() ? names_[index] : fmt::format("rank {}", rank);
+  }
 
   Capabilities capabilities_;
   Rank rank_;
   std::chrono::milliseconds patience_;
   const std::atomic<bool>* cancelled_;
+  std::vector<std::string> names_;
   pid_t owner_ = getpid();
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   Port::Seat seat_;
@@ -139,7 +145,8 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
                           .lanes = address_.lanes,
                           .shape = {capabilities_.slot_bytes, capabilities_.slots},
                           .ours = {seat_.number, theirs.sender, address},
-                          .theirs = {theirs.number, seat_.sender, address}};
+                          .theirs = {theirs.number, seat_.sender, address},
+                          .name = name_of(rank)};
     if (port_->find(setup.ours) != nullptr)
       return Status(Code::kInvalidUsage, fmt::format("rank {} has the address of another rank", rank));
     auto& made = peers_[rank] = std::make_unique<Peer>(*port_, *door, shared_, setup);

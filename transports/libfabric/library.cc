@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/signals.hpp"
+#include "transports/libfabric/slingshot.hpp"
 
 namespace hansa::libfabric {
 namespace {
@@ -21,6 +22,7 @@ bool find(void* handle, const char* name, Function& into) {
 }  // namespace
 
 Result<std::shared_ptr<const Library>> Library::load() {
+  adopt_slingshot_settings();   // providers read the environment when the library starts
   const HandlersKept handlers;  // of its providers' libraries, libinfinipath sets some that end the program
   void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {

@@ -257,7 +257,7 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
 void Peer::give_up(Code code, std::string_view text) {
   broken_ = true;
   if (shared_->status.ok())
-    shared_->status = Status(code, fmt::format("libfabric, rank {}: {}", setup_.rank, text));
+    shared_->status = Status(code, fmt::format("libfabric, {}: {}", setup_.name, text));
 }
 
 bool Peer::pending() const {

@@ -38,7 +38,8 @@ struct PeerSetup {
   Rank self = 0, rank = 0;
   std::uint16_t lanes = 1;
   SlotShape shape;
-  PeerKey ours, theirs;  // of messages to us, and of ours, with the peer's address
+  PeerKey ours, theirs;   // of messages to us, and of ours, with the peer's address
+  std::string name = {};  // of the rank, for people
 };
 
 class Peer final : public Poster {

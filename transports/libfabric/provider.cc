@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "hansa/transport.hpp"
+#include "transports/libfabric/address.hpp"
+#include "transports/libfabric/slingshot.hpp"
 
 namespace hansa::libfabric {
 namespace {
@@ -101,7 +103,11 @@ Result<Choice> choose_provider(const Library& library, const Wish& wish) {
       if (!info || speaks_ip(*info) != (node != nullptr)) continue;
       keep_one(info, wish.interface);
       if (wish.address.empty() && wish.interface != info->domain_attr->name) continue;
-      return refine(library, wish, question, info->fabric_attr->prov_name);
+      const std::string name = info->fabric_attr->prov_name;
+      // What does not leave the host needs no fast network.
+      if (!speaks_ip(*info) || !is_loopback(wish.address))
+        HANSA_RETURN_IF_ERROR(account_for(name, !named.empty(), library.version()));
+      return refine(library, wish, question, name);
     }
   }
   return Status(

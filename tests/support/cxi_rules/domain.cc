@@ -1,8 +1,10 @@
 #include <fmt/format.h>
+#include <rdma/fi_errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "tests/support/cxi_rules/address.hpp"
 #include "tests/support/cxi_rules/objects.hpp"
@@ -91,6 +93,7 @@ Inside::~Inside() {
 
 int open_domain(fid_fabric* object, fi_info* info, fid_domain** into, void* context) {
   auto& fabric = *static_cast<Fabric*>(object);
+  if (fabric.settings.network && std::getenv("SLINGSHOT_VNIS") == nullptr) return -FI_ENOSPC;
   auto domain = std::make_unique<Domain>();
   domain->fid = {FI_CLASS_DOMAIN, context, domain_calls()};
   domain->ops = domain_opens();

@@ -29,6 +29,7 @@ Settings Settings::read() {
           .queue = number("CXI_RULES_QUEUE", kLongestQueue),
           .unexpected = number("CXI_RULES_UNEXPECTED", 8),
           .fail = number("CXI_RULES_FAIL", 0),
+          .network = number("CXI_RULES_NETWORK", 0) != 0,
           .abort = number("CXI_RULES_ABORT", 0) != 0};
 }
 

@@ -17,7 +17,9 @@ struct Settings {
   std::size_t queue = 0;   // CXI_RULES_QUEUE: most sends, and most receives, posted at a time
   std::size_t unexpected = 0;  // CXI_RULES_UNEXPECTED: messages that may come before their receive
   std::size_t fail = 0;  // CXI_RULES_FAIL: which send of an endpoint fails with FI_EHOSTUNREACH; 0: none
-  bool abort = false;    // CXI_RULES_ABORT=1: die of a broken rule
+  bool network =
+      false;  // CXI_RULES_NETWORK=1: no default service: a domain needs the launcher's SLINGSHOT_VNIS
+  bool abort = false;  // CXI_RULES_ABORT=1: die of a broken rule
 
   static Settings read();
 };
