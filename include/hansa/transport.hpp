@@ -179,9 +179,9 @@ struct TransportOptions {
   Memory* memory = nullptr;        // who knows our own allocations; outlives the transport; may be null
   SharedParts* shared = nullptr;   // outlives the transport; null: it shares nothing
   Copier copier = Copier::kFaster;
-  std::span<const std::string> names =
-      {};               // of all ranks, for people, while connections are made; may be empty
-  Rank neighbours = 0;  // ranks of this host, this one included; 0: all
+  // Of all ranks, for people, while connections are made; may be empty.
+  std::span<const std::string> names = {};
+  Rank neighbours = 0;                           // ranks of this host, this one included; 0: all
   std::chrono::milliseconds patience{5000};      // with a peer that does not answer in connect()
   const std::atomic<bool>* cancelled = nullptr;  // ends connect() soon when it becomes true; may be null
   std::string_view interface =

@@ -177,7 +177,7 @@ bool Communicator::advance(Operation& operation) {
   } catch (const std::bad_alloc&) {
     end(operation, Status(Code::kSystem, "out of memory: RLIMIT_AS or the memory cgroup may be too low"));
   }
-  const bool leftovers = operation.done && connections_ && !settled();
+  const bool leftovers = operation.done && connections_ && !connections_->idle() && !settled();
   if (turn) turn.unlock();
   if (leftovers) hand_over_leftovers();
   return any;
@@ -186,11 +186,11 @@ bool Communicator::advance(Operation& operation) {
 // The last messages are most often gone at the next look or two; the progress thread would need a core for
 // it.
 bool Communicator::settled() {
-  for (int looks = 0; !connections_->idle(); ++looks) {
-    if (looks == kLastLooks) return false;
+  for (int looks = 0; looks < kLastLooks; ++looks) {
     (void)connections_->poll();
+    if (connections_->idle()) return true;
   }
-  return true;
+  return false;
 }
 
 void Communicator::hand_over_leftovers() {

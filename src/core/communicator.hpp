@@ -80,7 +80,6 @@ class Communicator {
   bool blocking() const noexcept { return options_.blocking; }
   // Made before a fork(), and this is the child.
   bool forked() const noexcept { return generation_ != generation_now_.load(std::memory_order_relaxed); }
-  // More ranks than cores on this host.
   // Whether who waits had better not spin.
   bool yields() const noexcept { return yields_; }
   State state() const noexcept { return state_.load(std::memory_order_acquire); }

@@ -14,9 +14,9 @@ struct KnownCall {
 
   std::uint64_t what = kNothing;  // see Request::what()
   std::size_t count = 0;
-  // Where the buffers must not lie: bytes that each takes, and the only way in which they may overlap, as the
-  // output seen from the input.
-  std::size_t input_bytes = 0, output_bytes = 0;
+  // Where the buffers must not lie, as the output seen from the input: within `reach` bytes from `before`
+  // bytes in front of it on; and the only way in which they may overlap.
+  std::size_t before = 0, reach = 0;
   std::uintptr_t in_place = 0;
   Execution* execution = nullptr;
   std::uint32_t signature = 0;
@@ -26,11 +26,16 @@ struct KnownCall {
   bool is(std::uint64_t asked, std::size_t elements) const noexcept {
     return what == asked && count == elements;
   }
-  // Whether Communicator::check() would find such buffers right.
+  // The bytes that each buffer takes.
+  void set_bytes(std::size_t input, std::size_t output) noexcept {
+    before = output - 1;
+    reach = input == 0 || output == 0 ? 0 : input + output - 1;
+  }
+  // Whether Communicator::check() would find such buffers right; false also of the few whose addresses share
+  // no bit, as if one were null.
   bool fits(const void* input, const void* output) const noexcept {
     const auto in = reinterpret_cast<std::uintptr_t>(input), out = reinterpret_cast<std::uintptr_t>(output);
-    return in != 0 && out != 0 &&
-           (in + input_bytes <= out || out + output_bytes <= in || out == in + in_place);
+    return (in & out) != 0 && (out - in + before >= reach || out - in == in_place);
   }
   // Begins it, as the collective of that number: stamps differ for two numbers of one signature, and for two
   // signatures at one number. As Execution::start().

@@ -186,21 +186,21 @@ void PlanCache::note_buffers(const Request& request, KnownCall& known) const {
   const std::size_t share = request.count * size_of(request.type),
                     whole = share * static_cast<std::size_t>(ranks_),
                     own = share * static_cast<std::size_t>(self_);
-  known.input_bytes = known.output_bytes = share;
+  known.set_bytes(share, share);
   known.in_place = 0;
   switch (request.collective) {
     case Collective::kAllGather:
     case Collective::kGather:
-      known.output_bytes = whole;
+      known.set_bytes(share, whole);
       known.in_place = 0 - own;
       break;
     case Collective::kReduceScatter:
     case Collective::kScatter:
-      known.input_bytes = whole;
+      known.set_bytes(whole, share);
       known.in_place = own;
       break;
     case Collective::kAllToAll:
-      known.input_bytes = known.output_bytes = whole;
+      known.set_bytes(whole, whole);
       known.in_place = KnownCall::kNowhere;
       break;
     default:
