@@ -22,7 +22,7 @@ constexpr const char* kStamp = "lines carry no time";
 constexpr const char* kCollnet = "NCCL's CollNet plugins are not loaded";
 constexpr const char* kOrder = "operations of several communicators never block one another";
 
-constexpr IgnoredName kNames[] = {
+constexpr IgnoredName kKnownNames[] = {
     {"NCCL_ALLOC_P2P_NET_LL_BUFFERS", kSelf},
     {"NCCL_BUFFSIZE", kSelf},
     {"NCCL_CGA_CLUSTER_SIZE", kCuda},
@@ -157,12 +157,12 @@ constexpr IgnoredName kNames[] = {
 
 }  // namespace
 
-std::span<const IgnoredName> ignored_nccl_names() noexcept { return kNames; }
+std::span<const IgnoredName> ignored_nccl_names() noexcept { return kKnownNames; }
 
 const IgnoredName* find_ignored(std::string_view name) noexcept {
-  const auto* found = std::find_if(std::begin(kNames), std::end(kNames),
+  const auto* found = std::find_if(std::begin(kKnownNames), std::end(kKnownNames),
                                    [&](const IgnoredName& one) { return one.name == name; });
-  return found == std::end(kNames) ? nullptr : found;
+  return found == std::end(kKnownNames) ? nullptr : found;
 }
 
 }  // namespace hansa
