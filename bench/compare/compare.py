@@ -99,8 +99,10 @@ def run_in_turn(plans, given, targets, seconds):
             for library, cells in plans}
     found = {name: [] for name in jobs}
     order = {(cell.operation, cell.size): place for place, cell in enumerate(max((cells for _, cells in plans), key=len))}
+    why = {}
     try:
         due = {name: job.hear(announced, seconds) for name, job in jobs.items()}
+        why |= {name: jobs[name].close() for name, next in due.items() if next is None}
         while waiting := [next for next in due.values() if next]:
             loop = min(waiting, key=lambda next: order[next[0]])
             for name in [name for name, next in due.items() if next == loop]:
@@ -108,8 +110,10 @@ def run_in_turn(plans, given, targets, seconds):
                 figure = jobs[name].hear(figure_of, seconds)
                 found[name] += [figure] if figure else []
                 due[name] = jobs[name].hear(announced, seconds) if figure else None
+                if due[name] is None:  # it may be spinning on the others' cores
+                    why[name] = jobs[name].close()
     finally:
-        why = {name: job.close() for name, job in jobs.items()}
+        why |= {name: job.close() for name, job in jobs.items() if name not in why}
     return {name: (found[name], why[name]) for name in jobs}
 
 

@@ -1,4 +1,5 @@
 """Where jobs run: on this machine, or on hosts of tests/cluster that are made for one job and gone after it."""
+import contextlib
 import os
 import select
 import signal
@@ -39,7 +40,7 @@ except OSError: pass
 def stop(job):
     """What it had printed. Launchers end their ranks when they are asked to, not when they are killed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if job.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # the group may outlive its first
             os.killpg(job.pid, number)
         try:
             return job.communicate(timeout=5)[0]

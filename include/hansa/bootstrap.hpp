@@ -114,8 +114,10 @@ class Session {
   virtual void raise(const Status& reason) = 0;
   // Has all ranks asked what they do. Everybody hears of the verdict, within a second where all control
   // threads run, or of the failure if calls with the same number differ; ranks that cannot answer are in it,
-  // too. Concerns of several ranks, or of one that asks again, are answered together. Does not block.
-  virtual void ask(const Concern& concern) = 0;
+  // too. Concerns of several ranks, or of one that asks again, are answered together. `still_ms`: for how
+  // long nothing has moved here; where that is long, the ways to the ranks that this one waits for are tried,
+  // too. Does not block.
+  virtual void ask(const Concern& concern, std::uint32_t still_ms) = 0;
   // This rank is done; its end from now on is no failure to others. Does not block. No callback comes
   // afterwards.
   virtual void leave() = 0;

@@ -26,7 +26,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Result<Table> exchange(BytesView mine);
   void watch(Session::Watcher watcher);
   void raise(const Status& reason);
-  void ask(const Concern& concern);
+  void ask(const Concern& concern, std::uint32_t still_ms);
   void leave();
   std::vector<Member> members();
   Status failure();
@@ -61,7 +61,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   void take_verdict(const Verdict& verdict);
   std::vector<std::uint64_t> processes_of(const std::vector<Rank>& ranks);
   void look_for_ended();
-  void knock();
+  void knock(std::uint32_t still_ms);
   void miss(const Process& process, const Rail& rail);  // that has not answered a knock
   void speak_for_leader(std::uint64_t number);
   void note_dead(const std::vector<Rank>& ranks, const Status& death);
@@ -92,7 +92,7 @@ class Seat : public LinkOwner, public std::enable_shared_from_this<Seat> {
   Session::Watcher watcher_;
   std::vector<Rank> missing_;               // of the last verdict
   std::vector<Rank> ended_;                 // see look_for_ended()
-  std::uint32_t knocked_ms_ = 0;            // how long the wait was when it last knocked
+  std::uint32_t knocked_ms_ = 0;            // how long nothing had moved when it last knocked
   std::uint64_t asked_ = 0, answered_ = 0;  // how often it asked who is late, and of those before a verdict
 
   std::mutex mutex_;  // guards all below

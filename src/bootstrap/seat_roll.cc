@@ -22,8 +22,8 @@ constexpr std::size_t kMostKnocks = 8;
 
 }  // namespace
 
-void Seat::ask(const Concern& concern) {
-  loop_.post([self = shared_from_this(), concern] {
+void Seat::ask(const Concern& concern, std::uint32_t still_ms) {
+  loop_.post([self = shared_from_this(), concern, still_ms] {
     if (self->left_ || !self->joined()) return;
     if (!self->link_) {
       self->look_for_ended();
@@ -31,7 +31,7 @@ void Seat::ask(const Concern& concern) {
       return;
     }
     self->link_->send(Message::kConcern, RaisedConcern{self->self_.rank, concern}.encode());
-    self->knock();
+    self->knock(still_ms);
     if (concern.why != Concern::Why::kLate) return;
     self->loop_.after(kNoVerdict,
                       [weak = self->weak_from_this(), number = concern.number, asked = ++self->asked_] {
@@ -64,13 +64,13 @@ void Seat::look_for_ended() {
 }
 
 // Only neighbours in the tree of hosts watch each other, but data go between any two.
-void Seat::knock() {
+void Seat::knock(std::uint32_t still_ms) {
   if (!watcher_.whereabouts) return;
   const Whereabouts is = watcher_.whereabouts(0);
-  if (is.since_ms < knocked_ms_) knocked_ms_ = 0;  // another wait
-  if (is.state != Whereabouts::State::kInside || is.since_ms < std::max(kKnockMs, kKnockAgain * knocked_ms_))
+  if (still_ms < knocked_ms_) knocked_ms_ = 0;  // something has moved since
+  if (is.state != Whereabouts::State::kInside || still_ms < std::max(kKnockMs, kKnockAgain * knocked_ms_))
     return;
-  knocked_ms_ = is.since_ms;
+  knocked_ms_ = still_ms;
   std::size_t knocks = 0;
   for (const Rank rank : is.waits_for) {
     const Member member = members()[static_cast<std::size_t>(rank)];

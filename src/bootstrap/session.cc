@@ -67,8 +67,8 @@ class SeatedSession final : public Session {
   void raise(const Status& reason) override {
     if (usable().ok() && !reason.ok()) seat_->raise(reason);
   }
-  void ask(const Concern& concern) override {
-    if (usable().ok()) seat_->ask(concern);
+  void ask(const Concern& concern, std::uint32_t still_ms) override {
+    if (usable().ok()) seat_->ask(concern, still_ms);
   }
   void leave() override {
     if (left_ || !loop_.ours()) return;

@@ -45,7 +45,8 @@ Status Communicator::lose_patience(const Operation& operation, Patience::Due due
   if (session_)
     session_->ask({due == Patience::Due::kReport ? Concern::Why::kLate : Concern::Why::kWaiting,
                    collective_number(operation),
-                   {}});
+                   {}},
+                  patience_.still_ms());
   return {};
 }
 
@@ -57,7 +58,8 @@ bool Communicator::judged() const {
 // Called again and again until somebody is to blame: meanwhile the thread drives other communicators, too.
 Status Communicator::timed_out(const Operation& operation) {
   if (session_ && !judged()) {
-    if (patience_.ask_last()) session_->ask({Concern::Why::kWaiting, collective_number(operation), {}});
+    if (patience_.ask_last())
+      session_->ask({Concern::Why::kWaiting, collective_number(operation), {}}, patience_.still_ms());
     if (patience_.over() < kLateness) return {};
   }
   if (const Status known = failure(); !known.ok()) return known;
@@ -133,7 +135,7 @@ Whereabouts Communicator::whereabouts(std::uint64_t number) const {
 // Control knows what the others called; this rank only that it was something else.
 Status Communicator::asked_about(const Operation& operation, const Status& mismatch) const {
   if (!session_) return mismatch;
-  session_->ask({Concern::Why::kMismatch, collective_number(operation), std::string(mismatch.message())});
+  session_->ask({Concern::Why::kMismatch, collective_number(operation), std::string(mismatch.message())}, 0);
   return better_known(mismatch, kMismatch);
 }
 

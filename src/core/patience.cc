@@ -27,6 +27,7 @@ Patience::Due Patience::look(Clock::time_point now) noexcept {
   };
   const double took = since(began_), still = since(still_);
   over_ = took - limit_;
+  still_ms_ = static_cast<std::uint32_t>(std::min(1000 * still, 1e9));
   if (limit_ > 0 && over_ >= 0) return Due::kTimeOut;
   if (report_ > 0 && still >= report_) {
     report_ *= 2;

@@ -30,6 +30,8 @@ class Patience {
   // What is due at that time; of several, the gravest.
   Due look(Clock::time_point now) noexcept;
   double limit() const noexcept { return limit_; }
+  // Milliseconds that nothing had moved when last looked at.
+  std::uint32_t still_ms() const noexcept { return still_ms_; }
   // Seconds beyond the limit when last looked at.
   double over() const noexcept { return over_; }
   // True once for each operation.
@@ -45,6 +47,7 @@ class Patience {
   Clock::time_point began_{};  // the first look
   Clock::time_point still_{};  // the last that saw something move
   double report_ = 0, limit_ = 0, over_ = 0;
+  std::uint32_t still_ms_ = 0;
 };
 
 }  // namespace hansa

@@ -78,7 +78,7 @@ void call_roll(Rank ranks, const Concern& concern, const std::function<Whereabou
       };
       session.value()->watch(watcher);
       EXPECT_TRUE(session.value()->allgather({}).ok());
-      if (rank == 0) session.value()->ask(concern);
+      if (rank == 0) session.value()->ask(concern, 0);
       check(ear);
       // Nobody leaves before all have heard: who leaves is reported otherwise.
       (void)session.value()->allgather({});

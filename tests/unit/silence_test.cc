@@ -91,7 +91,7 @@ TEST(Silence, TheKernelAnswersForWhoDoesNotRead) {
   for (ssize_t took = 0; (took = ::send(fd.get(), much.data(), much.size(), MSG_DONTWAIT)) > 0;)
     sent += static_cast<std::size_t>(took);
   Silence silence;
-  const auto until = Silence::Clock::now() + std::chrono::seconds(kHostLostSeconds) + 1500ms;
+  const auto until = Silence::Clock::now() + std::chrono::seconds(kHostLostSeconds) + 3800ms;
   std::chrono::milliseconds longest{0};
   while (Silence::Clock::now() < until) {
     std::this_thread::sleep_for(100ms);
@@ -100,7 +100,7 @@ TEST(Silence, TheKernelAnswersForWhoDoesNotRead) {
     ASSERT_EQ(silence.judge(*sight), Verdict::kWaiting);
     longest = std::max(longest, sight->answer);
   }
-  EXPECT_GT(longest, 1s) << "answers came often: nothing was tried";
+  EXPECT_GT(longest, std::chrono::seconds(kHostLostSeconds)) << "answers came often: nothing was tried";
   while (sent > 0) {
     const auto got = ::recv(reader.get(), much.data(), much.size(), 0);
     ASSERT_GT(got, 0);

@@ -16,7 +16,7 @@
 namespace hansa::libfabric {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x33494648;  // "HFI3"
+constexpr std::uint32_t kMagic = 0x34494648;  // "HFI4"
 constexpr std::size_t kLongestName = 512;
 
 // As it travels; ranks of other endianness are refused by the magic number.
@@ -25,6 +25,7 @@ struct Wire {
   std::uint32_t name_bytes;
   std::uint64_t loopback;
   std::uint64_t communicator;
+  std::uint64_t port;
   std::uint32_t slot_bytes;
   std::uint32_t slots;
   std::uint32_t lanes;
@@ -103,11 +104,12 @@ std::uint32_t provider_identity(std::string_view name) {
 }
 
 std::vector<std::byte> Address::encode() const {
-  const Wire wire{kMagic,     static_cast<std::uint32_t>(name.size()),
-                  loopback,   communicator,
-                  slot_bytes, slots,
-                  lanes,      provider,
-                  number,     sender};
+  const Wire wire{kMagic,   static_cast<std::uint32_t>(name.size()),
+                  loopback, communicator,
+                  port,     slot_bytes,
+                  slots,    lanes,
+                  provider, number,
+                  sender};
   std::vector<std::byte> bytes(sizeof wire + name.size());
   std::memcpy(bytes.data(), &wire, sizeof wire);
   if (!name.empty()) std::memcpy(bytes.data() + sizeof wire, name.data(), name.size());
@@ -127,6 +129,7 @@ Result<Address> Address::decode(BytesView bytes) {
                  .slot_bytes = wire.slot_bytes,
                  .slots = wire.slots,
                  .communicator = wire.communicator,
+                 .port = wire.port,
                  .lanes = static_cast<std::uint16_t>(wire.lanes),
                  .provider = wire.provider,
                  .number = static_cast<std::uint16_t>(wire.number),

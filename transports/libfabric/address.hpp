@@ -29,6 +29,7 @@ struct Address {
   std::uint32_t slot_bytes = 0;
   std::uint32_t slots = 0;
   std::uint64_t communicator = 0;
+  std::uint64_t port = 0;  // random: a port opened anew may have the name of one before it
   std::uint16_t lanes = 0;
   std::uint32_t provider = 0;   // hash of its name
   std::uint16_t number = 0;     // the receiver's in tags of messages to this rank

@@ -12,10 +12,6 @@ namespace {
 // Under number 0, which no transport has.
 constexpr std::uint16_t kRingLane = 14, kAnswerLane = 15;
 
-std::uint64_t tag(std::uint16_t lane, std::uint32_t sequence) {
-  return MessageId{0, 0, static_cast<std::uint8_t>(lane), sequence}.tag();
-}
-
 // Whom a ring is for, in a stamp.
 std::uint32_t name_of(const PeerKey& key) { return key.number | std::uint32_t{key.sender} << 16; }
 
@@ -23,8 +19,21 @@ constexpr std::uint32_t kNobody = 0;  // stamp of an answer: whom the ring is fo
 
 }  // namespace
 
-Door::Door(Port& port, fi_addr_t address, std::uint64_t to_us, std::uint64_t from_us)
-    : Poster(std::make_shared<Shared>()), port_(port), address_(address), to_us_(to_us), from_us_(from_us) {}
+Door::Door(Port& port, fi_addr_t address, std::uint64_t generation, std::uint64_t to_us,
+           std::uint64_t from_us)
+    : Poster(std::make_shared<Shared>()),
+      port_(port),
+      address_(address),
+      generation_(generation),
+      to_us_(to_us),
+      from_us_(from_us) {}
+
+// In the sender's place what the two ports have in common, so that receives for a port that is gone do not
+// take the rings of the one that has its address now.
+std::uint64_t Door::tag(std::uint16_t lane, std::uint32_t sequence) const {
+  const auto pair = static_cast<std::uint8_t>(generation_ ^ port_.generation());
+  return MessageId{0, pair, static_cast<std::uint8_t>(lane), sequence}.tag();
+}
 
 Status Door::open() {
   HANSA_RETURN_IF_ERROR(allocate(port_.fabric(), 4 * Slots::stride(0)));

@@ -22,11 +22,13 @@ class Door final : public Poster {
  public:
   static constexpr std::size_t kReceives = 2;  // that it posts at most
 
-  // The bits of a tag that name the sender where the provider cannot match it: of messages to us and of ours.
-  Door(Port& port, fi_addr_t address, std::uint64_t to_us, std::uint64_t from_us);
+  // `generation` is the other port's. The bits of a tag name the sender where the provider cannot match it:
+  // of messages to us and of ours.
+  Door(Port& port, fi_addr_t address, std::uint64_t generation, std::uint64_t to_us, std::uint64_t from_us);
 
   // Allocates, and posts the receive for rings if the provider takes it now; advance() does otherwise.
   Status open();
+  std::uint64_t generation() const { return generation_; }
   // Why nobody can be met here; ok while one can.
   const Status& status() const { return broken_; }
   bool stands() const { return ring_in_.operation(0).busy || asked_; }
@@ -35,6 +37,8 @@ class Door final : public Poster {
   void ring_for(Peer& peer);
   // The peer is about to go.
   void forget(const Peer& peer);
+  // Nobody can be met here any more, and all that wait for that are told.
+  void give_up(Code code, std::string text);
 
   void completed(Operation& operation, std::size_t message_bytes) override;
   void failed(Operation& operation, const fi_cq_err_entry& entry) override;
@@ -49,11 +53,12 @@ class Door final : public Poster {
   bool post_ring_receive();
   bool answer();
   bool ring();
+  std::uint64_t tag(std::uint16_t lane, std::uint32_t sequence) const;
   Peer* asked_peer() const;
-  void give_up(Code code, std::string text);
 
   Port& port_;
   fi_addr_t address_;
+  std::uint64_t generation_;
   std::uint64_t to_us_, from_us_;
   Slots ring_in_, ring_out_, answer_in_, answer_out_;  // of one slot each
   std::uint32_t rings_come_ = 0, rings_sent_ = 0, answers_come_ = 0, answers_sent_ = 0;

@@ -19,9 +19,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLinger = 500ms;
 constexpr std::uint32_t kFewestSlots = 2;
-// Peers for whose receives a rank has room for certain: most algorithms of many ranks have few each.
+// Peers for whose receives a rank has room for certain beside another of its communicator, whose room is for
+// all of them: most algorithms of many ranks have few peers each.
 constexpr Rank kBookedPeers = 8;
 
 // What transport and endpoints share, so that either may be destroyed first.
@@ -32,7 +32,7 @@ class Core {
       : capabilities_{.slot_bytes = shape.bytes,
                       .slots = shape.count,
                       .lingers = true,
-                      .asks_kernel = speaks_ip(port->fabric().info())},
+                      .asks_kernel = asks_kernel(port->fabric().info())},
         rank_(options.rank),
         patience_(options.patience),
         cancelled_(options.cancelled),
@@ -43,6 +43,7 @@ class Core {
                  .slot_bytes = static_cast<std::uint32_t>(shape.bytes),
                  .slots = shape.count,
                  .communicator = options.communicator,
+                 .port = port_->generation(),
                  .lanes = options.lanes,
                  .provider = provider_identity(port_->fabric().info().fabric_attr->prov_name),
                  .number = seat.number,
@@ -138,8 +139,9 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
     const std::scoped_lock turn(port_->turn());
     Fabric& fabric = port_->fabric();
     HANSA_ASSIGN_OR_RETURN(const fi_addr_t address, fabric.insert(theirs.name));
-    HANSA_ASSIGN_OR_RETURN(Door* const door, port_->door(address, fabric.directed() ? 0 : sender_bits(rank),
-                                                         fabric.directed() ? 0 : sender_bits(rank_)));
+    HANSA_ASSIGN_OR_RETURN(Door* const door,
+                           port_->door(address, theirs.port, fabric.directed() ? 0 : sender_bits(rank),
+                                       fabric.directed() ? 0 : sender_bits(rank_)));
     const PeerSetup setup{.self = rank_,
                           .rank = rank,
                           .lanes = address_.lanes,
@@ -303,13 +305,14 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
                   .address = address.ok() ? address.value() : std::string(),
                   .interface = options.interface,
                   .ranks = options.ranks};
-  const auto need = [&](std::size_t capacity) {
+  const auto need = [&](std::size_t capacity, bool first) {
     const auto receives = [&](Rank peers) {
       return static_cast<std::size_t>(std::min(options.ranks, peers)) *
              (receives_per_peer(options.lanes, shape.count) + Door::kReceives);
     };
     while (receives(options.ranks) > capacity && shape.count > kFewestSlots) shape.count /= 2;
-    return receives(kBookedPeers);
+    const std::size_t least = receives(kBookedPeers);
+    return first ? std::max(least, std::min(receives(options.ranks), capacity)) : least;
   };
   auto joined = Port::join(options.shared, library, wish, options.communicator, need);
   if (!joined.ok()) return address.ok() ? joined.status() : address.status();

@@ -5,20 +5,19 @@
 
 #include <algorithm>
 #include <array>
+#include <random>
 
 #include "transports/libfabric/peer.hpp"
 
 namespace hansa::libfabric {
 namespace {
 
-using namespace std::chrono_literals;
-
 // Some providers hand out one completion a read, however much there is.
 constexpr int kReadsPerPoll = 8;
 constexpr std::size_t kCompletionsPerRead = 8;
-constexpr auto kLinger = 500ms;
 // Of all that share a port. Where a provider does not go so far, as many as it thinks fit.
 constexpr std::size_t kReceives = 16'384;
+constexpr std::uint16_t kNumbers = 1u << MessageId::kReceiverBits;
 
 }  // namespace
 
@@ -31,6 +30,11 @@ Result<std::shared_ptr<Port>> Port::open(std::shared_ptr<const Library> library,
   HANSA_RETURN_IF_ERROR(fabric.status());
   return std::make_shared<Port>(std::move(fabric).value());
 }
+
+Port::Port(std::unique_ptr<Fabric> fabric)
+    : fabric_(std::move(fabric)),
+      generation_(std::uint64_t{std::random_device()()} << 32 | std::random_device()()),
+      last_number_(static_cast<std::uint16_t>(generation_ % kNumbers)) {}
 
 // Where receives cannot name the peer, tags have the sender's rank, which is unique in one communicator only.
 Result<Port::Place> Port::join(SharedParts* parts, std::shared_ptr<const Library> library, const Wish& wish,
@@ -62,6 +66,7 @@ Port::~Port() {
 void Port::release_regions() {
   std::vector<Poster*> left;
   for (const auto& [address, door] : doors_) left.push_back(door.get());
+  for (const auto& door : walled_up_) left.push_back(door.get());
   for (const auto& poster : orphans_) left.push_back(poster.get());
   waiting_.clear();
   for (Poster* poster : left) poster->withdraw();
@@ -74,12 +79,11 @@ void Port::release_regions() {
 }
 
 Result<Port::Seat> Port::sit_down(std::uint64_t communicator, const Need& need) {
-  const std::size_t receives = need(capacity());
+  const std::size_t receives = need(capacity(), !senders_.contains({communicator, 0}));
   if (booked_ + receives > capacity())
     return Status(Code::kUnsupported,
                   fmt::format("libfabric's provider {} has no {} posted receives: its queue holds {}",
                               fabric_->info().fabric_attr->prov_name, receives, capacity()));
-  constexpr std::uint16_t kNumbers = 1u << MessageId::kReceiverBits;
   Seat seat{.communicator = communicator, .receives = receives};
   // In turn, so that late bytes for who had the number before have long come.
   for (std::uint16_t tried = 0; tried < kNumbers && seat.number == 0; ++tried) {
@@ -102,12 +106,22 @@ void Port::stand_up(const Seat& seat) {
   booked_ -= seat.receives;
 }
 
-Result<Door*> Port::door(fi_addr_t address, std::uint64_t to_us, std::uint64_t from_us) {
-  auto& door = doors_[address];
-  if (door) return door.get();
-  door = std::make_unique<Door>(*this, address, to_us, from_us);
-  HANSA_RETURN_IF_ERROR(door->open());
-  return door.get();
+Result<Door*> Port::door(fi_addr_t address, std::uint64_t generation, std::uint64_t to_us,
+                         std::uint64_t from_us) {
+  const auto found = doors_.find(address);
+  if (found != doors_.end() && found->second->generation() == generation) return found->second.get();
+  auto made = std::make_unique<Door>(*this, address, generation, to_us, from_us);
+  HANSA_RETURN_IF_ERROR(made->open());
+  if (found != doors_.end()) {
+    Door& old = *found->second;
+    std::erase(waiting_, &old);
+    old.enlisted(false);
+    old.give_up(Code::kRemote, "its endpoint was opened anew");
+    old.withdraw();
+    walled_up_.push_back(std::move(found->second));
+    doors_.erase(found);
+  }
+  return doors_.emplace(address, std::move(made)).first->second.get();
 }
 
 Peer* Port::find(const PeerKey& key) const {

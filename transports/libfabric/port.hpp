@@ -25,6 +25,9 @@ namespace hansa::libfabric {
 
 class Peer;
 
+// That a transport or a port waits for what it gave to the provider, when it goes.
+inline constexpr std::chrono::milliseconds kLinger{500};
+
 // What a message's tag calls the two it goes between: the receiver's number, unique on its port, and which of
 // the ranks of the sender's port it is from.
 struct PeerKey {
@@ -53,13 +56,14 @@ class Port {
     std::shared_ptr<Port> port;
     Seat seat;
   };
-  // How many receives a transport will post, of so many that a port can hold.
-  using Need = std::function<std::size_t(std::size_t capacity)>;
+  // How many receives a transport will post, of so many that a port can hold; `first`: no other of its
+  // communicator is there.
+  using Need = std::function<std::size_t(std::size_t capacity, bool first)>;
   // Of `parts`, if they are given, the first port that has room, and else a new one: where receives cannot
   // name the peer none is shared.
   static Result<Place> join(SharedParts* parts, std::shared_ptr<const Library> library, const Wish& wish,
                             std::uint64_t communicator, const Need& need);
-  explicit Port(std::unique_ptr<Fabric> fabric) : fabric_(std::move(fabric)) {}
+  explicit Port(std::unique_ptr<Fabric> fabric);
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
   ~Port();
@@ -73,8 +77,11 @@ class Port {
 
   void stand_up(const Seat& seat);
 
-  // The way to the port at the address, opened once; it may not stand yet. The bits are Door's.
-  Result<Door*> door(fi_addr_t address, std::uint64_t to_us, std::uint64_t from_us);
+  // Random, and told to others: the same address may later be another port's.
+  std::uint64_t generation() const { return generation_; }
+  // The way to the port of that generation at the address, opened once; it may not stand yet. The way to one
+  // that was there before leads nowhere any more. The bits are Door's.
+  Result<Door*> door(fi_addr_t address, std::uint64_t generation, std::uint64_t to_us, std::uint64_t from_us);
   void introduce(const PeerKey& key, Peer& peer) { peers_[key] = &peer; }
   void forget(const PeerKey& key) { peers_.erase(key); }
   Peer* find(const PeerKey& key) const;
@@ -97,10 +104,12 @@ class Port {
   std::unique_ptr<Fabric> fabric_;
   Status status_;
   std::size_t booked_ = 0;
-  std::uint16_t last_number_ = 0;  // 0 is nobody's
+  const std::uint64_t generation_;
+  std::uint16_t last_number_;  // 0 is nobody's
   std::set<std::uint16_t> numbers_;
   std::set<std::pair<std::uint64_t, std::uint8_t>> senders_;  // with their communicators
   std::map<fi_addr_t, std::unique_ptr<Door>> doors_;
+  std::vector<std::unique_ptr<Door>> walled_up_;  // to ports that are gone; peers may still name them
   std::map<PeerKey, Peer*> peers_;
   std::vector<Poster*> waiting_;  // with something to post
   std::vector<std::unique_ptr<Poster>> orphans_;

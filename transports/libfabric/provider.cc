@@ -127,6 +127,11 @@ bool speaks_ip(const fi_info& info) {
          info.addr_format == FI_SOCKADDR_IN6;
 }
 
+// Some that go by the IP address write to the NIC themselves.
+bool asks_kernel(const fi_info& info) {
+  return speaks_ip(info) && !std::string_view(info.fabric_attr->prov_name).starts_with("verbs");
+}
+
 bool is_of_one_host(const fi_info& info) { return std::strcmp(info.fabric_attr->prov_name, "shm") == 0; }
 
 int tag_bits(const fi_info& info) { return std::bit_width(info.ep_attr->mem_tag_format); }

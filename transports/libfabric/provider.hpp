@@ -41,6 +41,8 @@ Status probe_provider(const Library& library);
 
 // Whether the provider's addresses are those of IP sockets.
 bool speaks_ip(const fi_info& info);
+// Whether its progress is made of system calls.
+bool asks_kernel(const fi_info& info);
 // Whether this host only is reached, whatever the address.
 bool is_of_one_host(const fi_info& info);
 // How many low bits of a tag are ours.

@@ -164,7 +164,9 @@ Judgement judge(const FastNics& nics, const Candidate& candidate, const Lookup& 
       "this host has {} ({}), but libfabric's provider is {}", on_slingshot ? "Slingshot" : "InfiniBand",
       fmt::join(on_slingshot ? nics.slingshot : nics.infiniband, ", "), candidate.provider);
   const std::string_view asked = value_of(environment, "FI_PROVIDER");
-  if (candidate.chosen || !asked.empty())
+  const bool meant = !asked.empty() && asked[0] != '^' && asked.find("cxi") == asked.npos &&
+                     asked.find("verbs") == asked.npos;
+  if (candidate.chosen || meant)
     return {Gravity::kTold, fmt::format("{}, as FI_PROVIDER={} says", what, asked)};
   if (!on_slingshot)
     return {Gravity::kWarned, what +
