@@ -122,6 +122,8 @@ const Case kCases[] = {
      Gravity::kTold,
      {"as FI_PROVIDER=tcp says"}},
     {"an empty FI_PROVIDER says nothing", kSlingshot, {"tcp"}, {{"FI_PROVIDER", ""}}, Gravity::kRefused, {}},
+    {"nor does one that excludes", kSlingshot, {"tcp"}, {{"FI_PROVIDER", "^shm"}}, Gravity::kRefused, {}},
+    {"nor one that would have cxi", kSlingshot, {"tcp"}, {{"FI_PROVIDER", "cxi,tcp"}}, Gravity::kRefused, {}},
     {"by name", kSlingshot, {"tcp", true}, {}, Gravity::kTold, {}},
     {"by HANSA_TRANSPORT",
      kSlingshot,
