@@ -24,7 +24,9 @@ void supplement_environment(std::span<const Assignment> additions) {
   struct Block {
     std::vector<std::string> texts;
     std::vector<char*> entries;
+    const Block* before = nullptr;
   };
+  static std::atomic<const Block*> newest{nullptr};
   auto* const block = new Block;  // others may keep what getenv() gave them for ever
   for (const Assignment& one : additions)
     if (std::getenv(one.name.c_str()) == nullptr) block->texts.push_back(one.name + "=" + one.value);
@@ -36,6 +38,7 @@ void supplement_environment(std::span<const Assignment> additions) {
     block->entries.push_back(*entry);
   for (std::string& text : block->texts) block->entries.push_back(text.data());
   block->entries.push_back(nullptr);
+  block->before = newest.exchange(block);
   std::atomic_ref<char**>(::environ).store(block->entries.data(), std::memory_order_release);
 }
 

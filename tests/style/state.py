@@ -8,6 +8,7 @@ HOME = "src/core/factory"
 SHARED = {
     "src/base/fault_point.hpp": "which place goes wrong, for tests",
     "src/base/fault_point.cc": "the same",
+    "src/base/environment.cc": "what others may have pointers into, for ever",
     "src/base/log.cc": "which rank a thread speaks for; what is said once",
     "src/control/event_loop.cc": "the one control thread of a process",
     "src/device/host/host_memory.cc": "an allocation's number is never given twice",
