@@ -95,12 +95,11 @@ def run_alone(library, cells, given, targets):
 def run_in_turn(plans, given, targets, seconds):
     """Jobs of all libraries on this machine at once; `plans` is [(library, cells)]. Each makes the same loop of the same cell, one after
     the other, then all the next. {library's name: (figures, why these may not be all)} as of run_alone()."""
-    jobs = {library.name: places.JobHere(library, layout_of(cells[0].layout), arguments_of(library, cells, given, targets))
-            for library, cells in plans}
-    found = {name: [] for name in jobs}
+    jobs, found, why = {}, {library.name: [] for library, _ in plans}, {}
     order = {(cell.operation, cell.size): place for place, cell in enumerate(max((cells for _, cells in plans), key=len))}
-    why = {}
     try:
+        for library, cells in plans:
+            jobs[library.name] = places.JobHere(library, layout_of(cells[0].layout), arguments_of(library, cells, given, targets))
         due = {name: job.hear(announced, seconds) for name, job in jobs.items()}
         why |= {name: jobs[name].close() for name, next in due.items() if next is None}
         while waiting := [next for next in due.values() if next]:
@@ -194,7 +193,10 @@ def main():
         missing = {title: why for title, why in missing.items() if title not in [library.title for library in wanted]}
         missing |= unavailable
         for cells in cells_of(given, targets):
-            measure(cells, ready, given, targets, results, missing)
+            try:
+                measure(cells, ready, given, targets, results, missing)
+            except places.Unavailable as reason:
+                raise SystemExit(f"no hosts can be made here: {reason}") from reason
             measured += cells
             file.write_text(json.dumps({"columns": columns, "figures": results.values, "missing": missing}, indent=1))
     compared = [*libraries.HANSA, *libraries.OTHERS]
