@@ -86,7 +86,9 @@ std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes,
   const bool small = bytes <= 32 * 1024;
   switch (query.collective) {
     case Collective::kAllReduce:
-      if (query.ranks <= 16) return {small ? "one_shot" : "two_shot", "ring", ""};
+      // One shot moves the vector to each of the others, so it is for two or for very little.
+      if (query.ranks <= 16)
+        return {small && (query.ranks == 2 || bytes <= 4096) ? "one_shot" : "two_shot", "ring", ""};
       return {small ? "recursive_doubling" : "circulant", "ring", ""};
     case Collective::kBarrier:
       return {query.ranks <= 8 ? "one_shot" : "recursive_doubling", "ring", ""};
@@ -98,8 +100,11 @@ std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes,
     case Collective::kBroadcast:
       if (!small && direct)
         return {query.ranks == 2 || bytes > 128 * 1024 ? "split" : "direct", "knomial", ""};
+      // No rank waits for one that is not the root: where ranks share cores, each hand-over costs a turn.
+      if (small && query.ranks <= 16) return {"direct", "knomial", ""};
       return {small ? "knomial" : "ring", "knomial", ""};
     case Collective::kReduce:
+      if (query.ranks <= 16 && (small || direct)) return {"direct", "knomial", ""};
       return {small ? "knomial" : direct ? "direct" : "ring", "knomial", ""};
     case Collective::kAllToAll:
       return {bytes <= 256 && query.ranks >= 64 ? "bruck" : "linear", "pairwise", ""};

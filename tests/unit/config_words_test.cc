@@ -57,6 +57,24 @@ TEST(Wish, ChoosesTheBetterOfSeveralAndNoneOfThose) {
     EXPECT_EQ(check_wish(bad).code(), Code::kInvalidUsage) << bad;
 }
 
+TEST(Choice, OnOneMachineTakesFewTurnsForLittleAndFewBytesForMuch) {
+  const auto chosen = [](Collective collective, Rank ranks, std::size_t bytes) {
+    Query query;
+    query.collective = collective;
+    query.ranks = ranks;
+    return choose(query, bytes, true, "").value()->name;
+  };
+  EXPECT_EQ(chosen(Collective::kAllReduce, 2, 16 * 1024), "one_shot");
+  EXPECT_EQ(chosen(Collective::kAllReduce, 8, 4 * 1024), "one_shot");
+  EXPECT_EQ(chosen(Collective::kAllReduce, 8, 8 * 1024), "two_shot");
+  EXPECT_EQ(chosen(Collective::kAllReduce, 32, 8 * 1024), "recursive_doubling");
+  for (const Collective rooted : {Collective::kBroadcast, Collective::kReduce}) {
+    EXPECT_EQ(chosen(rooted, 8, 8), "direct");
+    EXPECT_EQ(chosen(rooted, 8, 32 * 1024), "direct");
+    EXPECT_EQ(chosen(rooted, 32, 8), "knomial");
+  }
+}
+
 TEST(Interfaces, AreSelectedAsNcclDoes) {
   const struct {
     const char *filter, *name;

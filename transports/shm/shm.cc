@@ -137,7 +137,7 @@ Status probe_shm() {
 }
 
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
-  const auto channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * lanes;
+  const std::size_t channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * ((lanes + 1u) / 2);
   SlotShape shape{64 * 1024, 16};
   const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > shm_inbox(ranks); };
   while (too_much() && shape.bytes > 1024) shape.bytes /= 2;
