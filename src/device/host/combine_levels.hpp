@@ -15,7 +15,8 @@
 // Its emulated vectors are miscompiled by g++ before 12.3.
 #define HWY_BROKEN_EMU128 1
 
-// The types of each source are neighbours in DataType. Sources are several so that they are compiled at once.
+// By type, in the order of DataType. The sources that define them are several so that they are compiled at
+// once.
 #define HANSA_COMBINE_LEVEL(level)                   \
   namespace hansa::level {                           \
   extern const CombineLevel::Functions kIntegers[6]; \
