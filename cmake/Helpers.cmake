@@ -94,11 +94,13 @@ function(hansa_objects name)
   set_property(GLOBAL APPEND PROPERTY HANSA_PARTS ${name})
 endfunction()
 
-# hansa_address_only(file): where the checks for undefined behaviour make a file of vector code take minutes to compile, and
-# its results are compared bit by bit anyway.
-function(hansa_address_only file)
+# hansa_vector_code(files...): takes long to compile, so each alone; and the checks for undefined behaviour would make minutes of it,
+# while its results are compared bit by bit anyway.
+function(hansa_vector_code)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(HANSA_SANITIZE MATCHES undefined)
-    set_source_files_properties(${PROJECT_SOURCE_DIR}/${file} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
   endif()
 endfunction()
 

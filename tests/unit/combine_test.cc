@@ -201,6 +201,36 @@ TEST_P(Narrow, RoundsToTheNearestCodeAndTiesToEven) {
   }
 }
 
+// Long calls whose sources are multiplied by one number may look their products up: of every code, and beside
+// a source that is not multiplied.
+TEST_P(Narrow, OneFactorForALongCall) {
+  const DataType type = GetParam();
+  constexpr std::size_t kElements = 4113;
+  Array multiplied(type, kElements, 0), plain(type, kElements, 1), result(type, kElements, 2);
+  std::mt19937_64 random(1);
+  const std::uint32_t stride = reference::codes(type).count() > 256 ? 4093 : 1;
+  for (std::size_t e = 0; e < kElements; ++e) {
+    multiplied.set(e, e * stride % reference::codes(type).count());
+    plain.set(e, random_element(type, e, random));
+  }
+  const std::byte* const from[] = {multiplied.data(), plain.data(), multiplied.data()};
+  std::byte* const to[] = {result.data()};
+  CombineCall call{
+      .type = type, .op = ReduceOp::kPreMulSum, .sources = from, .destinations = to, .elements = kElements};
+  for (double number : {0.5, 1.0 / 3, -0.7, 3e4, 0x1p-9, 0.0, -0.0, 1e-30, 1e30, HUGE_VAL, std::nan("")}) {
+    const Factor factors[] = {{.real = number}, {}, {.real = number}};
+    call.factors = factors;
+    Elements want;
+    for (std::size_t e = 0; e < kElements; ++e)
+      want.push_back(reference::combine(call, {multiplied.at(e), plain.at(e), multiplied.at(e)}));
+    for (const CombineLevel& level : combine_levels()) {
+      combine_at(level, call);
+      for (std::size_t e = 0; e < kElements; ++e)
+        ASSERT_EQ(result.at(e), want[e]) << level.name << " times " << number << " element " << e;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Combine, Narrow,
                          testing::Values(DataType::kFloat16, DataType::kBfloat16, DataType::kFloat8E4M3,
                                          DataType::kFloat8E5M2),

@@ -13,7 +13,7 @@ const CombineLevel& best_level() {
 // Sums are divided where that is asked for: the steps before the last of an average only add.
 CombineFunction kernel(const CombineLevel& level, const CombineCall& call) {
   const bool sums = call.op == ReduceOp::kAvg || call.op == ReduceOp::kPreMulSum;
-  const auto& of_type = (*level.kernels)[static_cast<std::size_t>(call.type)];
+  const CombineLevel::Functions& of_type = *level.kernels[static_cast<std::size_t>(call.type)];
   const ReduceOp op = !sums ? call.op : call.divisor > 1 ? ReduceOp::kAvg : ReduceOp::kSum;
   return of_type[static_cast<std::size_t>(op)](call);
 }

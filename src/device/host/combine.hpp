@@ -17,13 +17,12 @@ void host_combine(const CombineCall& call);
 // What host_combine() would do, without finding out what that is.
 CombineFunction choose_host_combine(const CombineCall& call);
 
-// One way to run the kernels. The table is indexed by DataType, then by kSum, kProd, kMax, kMin, kAvg; the
+// One way to run the kernels. They are indexed by DataType, then by kSum, kProd, kMax, kMin, kAvg; the
 // last divides integers. Calls have at least one source, one destination and one element.
 struct CombineLevel {
   using Functions = std::array<CombineChooser, 5>;
-  using Kernels = std::array<Functions, kDataTypes>;
   std::string_view name;
-  const Kernels* kernels = nullptr;
+  std::array<const Functions*, kDataTypes> kernels = {};
 };
 
 // The levels this machine can run, slowest first; host_combine uses the last.

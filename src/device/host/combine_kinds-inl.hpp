@@ -2,10 +2,11 @@
 // include scheme.
 //
 // A Kind works on vectors of kBytes, a unit of which is kUnit bytes of memory:
-//   Value load(const std::byte*)           reads a unit, widened where the type is narrow
-//   void combine(Value& sum, Value)        sum = sum op value
-//   void scale(Value&, const Factor&)      times the factor, rounded to the element type; where kScales
-//   void store<kStream>(Value, std::byte*) rounds once and writes a unit; streamed only where aligned
+//   Value load(const std::byte*)        reads a unit, widened where the type is narrow
+//   Value load(const std::byte*, Times) and multiplies it, rounded to the element type; where kScales
+//   Times times(const Factor&)          what to multiply by
+//   void combine(Value& sum, Value)     sum = sum op value
+//   Vec<Out> finish(Value)              rounds once: a unit as it is written
 // kUnroll units keep the machine busy.
 #if defined(HANSA_COMBINE_KINDS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef HANSA_COMBINE_KINDS_INL
@@ -18,7 +19,7 @@
 #include <type_traits>
 
 #include "device/host/combine_divide-inl.hpp"
-#include "device/host/combine_narrow-inl.hpp"
+#include "device/host/combine_lanes-inl.hpp"
 #include "hansa/device.hpp"
 #include "hwy/highway.h"
 
@@ -63,39 +64,23 @@ HWY_INLINE T element_of(const Factor& factor) {
     return static_cast<T>(factor.integer);
 }
 
-template <class D>
-HWY_INLINE hn::Vec<D> get(D d, const std::byte* from) {
-  return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(from));
-}
-
-template <bool kStream, class D, class V>
-HWY_INLINE void put(D d, V v, std::byte* to) {
-  auto* const lanes = reinterpret_cast<hn::TFromD<D>*>(to);
-  if constexpr (kStream)
-    hn::Stream(v, d, lanes);
-  else
-    hn::StoreU(v, d, lanes);
-}
-
 // fp32, fp64 and integers of 32 and 64 bits: the lanes of the type, unsigned because wrapping is the same.
 template <std::size_t kBytes, class T, class Op>
 class Native {
  public:
   using D = Tag<T, kBytes>;
   using Value = hn::Vec<D>;
-  static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T), kUnroll = 4;
-  static constexpr bool kScales = true;
+  static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T),
+                               kUnroll = unroll(4);
+  static constexpr bool kScales = false;
+  using Out = D;
 
   explicit HWY_INLINE Native(const CombineCall&) {}
   HWY_INLINE Value load(const std::byte* from) const { return get(D(), from); }
   HWY_INLINE void combine(Value& sum, Value value) const { sum = Op()(sum, value); }
-  HWY_INLINE void scale(Value& value, const Factor& factor) const {
-    value = Multiply()(value, hn::Set(D(), element_of<T>(factor)));
-  }
-  template <bool kStream>
-  HWY_INLINE void store(Value value, std::byte* to) const {
-    put<kStream>(D(), value, to);
-  }
+  static HWY_INLINE auto times(const Factor& factor) { return hn::Set(D(), element_of<T>(factor)); }
+  static HWY_INLINE Value scaled(Value value, hn::Vec<D> times) { return Multiply()(value, times); }
+  HWY_INLINE Value finish(Value value) const { return value; }
 };
 
 // Integers of 8 bits: no machine multiplies them, so a 16-bit lane holds two in two registers. Only the low
@@ -110,8 +95,9 @@ class Byte {
     HWY_INLINE Value(hn::Vec<D> e, hn::Vec<D> o) : even(e), odd(o) {}
     hn::Vec<D> even, odd;
   };
-  static constexpr std::size_t kElement = 1, kUnit = hn::MaxLanes(D()) * 2, kUnroll = 2;
-  static constexpr bool kScales = true;
+  static constexpr std::size_t kElement = 1, kUnit = hn::MaxLanes(D()) * 2, kUnroll = unroll(2);
+  static constexpr bool kScales = false;
+  using Out = D;
 
   explicit HWY_INLINE Byte(const CombineCall&) {}
   HWY_INLINE Value load(const std::byte* from) const {
@@ -121,48 +107,15 @@ class Byte {
   HWY_INLINE void combine(Value& sum, Value value) const {
     sum = {Op()(sum.even, value.even), Op()(sum.odd, value.odd)};
   }
-  HWY_INLINE void scale(Value& value, const Factor& factor) const {
-    const auto times = hn::Set(D(), element_of<std::uint16_t>(factor));
-    value = Value(hn::Mul(value.even, times), hn::Mul(value.odd, times));
+  static HWY_INLINE auto times(const Factor& factor) {
+    return hn::Set(D(), element_of<std::uint16_t>(factor));
   }
-  template <bool kStream>
-  HWY_INLINE void store(Value value, std::byte* to) const {
+  static HWY_INLINE Value scaled(const Value& value, hn::Vec<D> times) {
+    return Value(hn::Mul(value.even, times), hn::Mul(value.odd, times));
+  }
+  HWY_INLINE hn::Vec<D> finish(const Value& value) const {
     const auto even = hn::And(value.even, hn::Set(D(), 0xff));
-    put<kStream>(D(), hn::Or(even, hn::ShiftLeft<8>(value.odd)), to);
-  }
-};
-
-// Floats of 16 and 8 bits: fp32 until the end.
-template <class Format, class Op>
-class Narrow {
- public:
-  using D = typename Format::WideTag;
-  static constexpr std::size_t kElement = Format::kElement, kUnit = Format::kUnit;
-  static constexpr std::size_t kUnroll = Format::kParts == 2 ? 2 : 1;
-  static constexpr bool kScales = true;
-  struct Value {
-    HWY_INLINE Value() {}
-    typename Format::Parts part;
-  };
-
-  explicit HWY_INLINE Narrow(const CombineCall&) {}
-  HWY_INLINE Value load(const std::byte* from) const {
-    Value value;
-    Format::load(from, value.part);
-    return value;
-  }
-  HWY_INLINE void combine(Value& sum, const Value& value) const {
-    for (std::size_t p = 0; p < Format::kParts; ++p) sum.part[p] = Op()(sum.part[p], value.part[p]);
-  }
-  HWY_INLINE void scale(Value& value, const Factor& factor) const {
-    const auto given = hn::Set(D(), element_of<float>(factor));
-    const auto times =
-        hn::IfThenElse(hn::IsNaN(given), hn::Set(D(), std::numeric_limits<float>::quiet_NaN()), given);
-    for (auto& part : value.part) part = Format::rounded(hn::Mul(part, times));
-  }
-  template <bool kStream>
-  HWY_INLINE void store(const Value& value, std::byte* to) const {
-    Format::template store<kStream>(value.part, to);
+    return hn::Or(even, hn::ShiftLeft<8>(value.odd));
   }
 };
 
@@ -172,12 +125,10 @@ class NativeAverage : public Native<kBytes, std::make_unsigned_t<T>, Add> {
  public:
   using Sum = Native<kBytes, std::make_unsigned_t<T>, Add>;
   using D = typename Sum::D;
-  static constexpr bool kScales = false;
 
   explicit HWY_INLINE NativeAverage(const CombineCall& call) : Sum(call), divide_(call.divisor) {}
-  template <bool kStream>
-  HWY_INLINE void store(typename Sum::Value sum, std::byte* to) const {
-    put<kStream>(D(), std::is_signed_v<T> ? divide_.signed_lanes(sum) : divide_(sum), to);
+  HWY_INLINE hn::Vec<D> finish(typename Sum::Value sum) const {
+    return std::is_signed_v<T> ? divide_.signed_lanes(sum) : divide_(sum);
   }
 
  private:
@@ -189,12 +140,10 @@ class ByteAverage : public Byte<kBytes, Add> {
  public:
   using Sum = Byte<kBytes, Add>;
   using D = typename Sum::D;
-  static constexpr bool kScales = false;
 
   explicit HWY_INLINE ByteAverage(const CombineCall& call) : Sum(call), divide_(call.divisor) {}
-  template <bool kStream>
-  HWY_INLINE void store(const typename Sum::Value& sum, std::byte* to) const {
-    Sum::template store<kStream>(typename Sum::Value(quotient(sum.even), quotient(sum.odd)), to);
+  HWY_INLINE hn::Vec<D> finish(const typename Sum::Value& sum) const {
+    return Sum::finish(typename Sum::Value(quotient(sum.even), quotient(sum.odd)));
   }
 
  private:
@@ -215,17 +164,16 @@ template <std::size_t kBytes, class T>
 class IntegerExtreme {
  public:
   using D = Tag<T, kBytes>;
+  using Out = D;
   using Value = hn::Vec<D>;
-  static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T), kUnroll = 4;
+  static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T),
+                               kUnroll = unroll(4);
   static constexpr bool kScales = false;
 
   explicit HWY_INLINE IntegerExtreme(const CombineCall& call) : flip_(hn::Set(D(), flip(call))) {}
   HWY_INLINE Value load(const std::byte* from) const { return hn::Xor(get(D(), from), flip_); }
   HWY_INLINE void combine(Value& sum, Value value) const { sum = hn::Max(sum, value); }
-  template <bool kStream>
-  HWY_INLINE void store(Value value, std::byte* to) const {
-    put<kStream>(D(), hn::Xor(value, flip_), to);
-  }
+  HWY_INLINE Value finish(Value value) const { return hn::Xor(value, flip_); }
 
  private:
   static HWY_INLINE T flip(const CombineCall& call) {
@@ -243,8 +191,10 @@ template <std::size_t kBytes, class T>
 class FloatExtreme {
  public:
   using D = Tag<T, kBytes>;
+  using Out = D;
   using Value = hn::Vec<D>;
-  static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T), kUnroll = 2;
+  static constexpr std::size_t kElement = sizeof(T), kUnit = hn::MaxLanes(D()) * sizeof(T),
+                               kUnroll = unroll(2);
   static constexpr bool kScales = false;
 
   explicit HWY_INLINE FloatExtreme(const CombineCall& call)
@@ -256,11 +206,10 @@ class FloatExtreme {
     return hn::IfThenElse(is_nan, hn::Set(D(), kSign), swap_order(bits));
   }
   HWY_INLINE void combine(Value& sum, Value value) const { sum = hn::Max(sum, value); }
-  template <bool kStream>
-  HWY_INLINE void store(Value value, std::byte* to) const {
+  HWY_INLINE Value finish(Value value) const {
     const Value bits = hn::Xor(swap_order(value), flip_);
     const auto is_nan = hn::Eq(value, hn::Set(D(), kSign));
-    put<kStream>(D(), hn::IfThenElse(is_nan, hn::Set(D(), kMagnitude), bits), to);
+    return hn::IfThenElse(is_nan, hn::Set(D(), kMagnitude), bits);
   }
 
  private:
@@ -276,11 +225,35 @@ class FloatExtreme {
   const Value flip_, greatest_;
 };
 
+// A Kind of sums whose sources are multiplied.
+template <class Kind>
+class Scaled : public Kind {
+ public:
+  static constexpr bool kScales = true;
+
+  explicit HWY_INLINE Scaled(const CombineCall& call) : Kind(call) {}
+  using Kind::load;
+  template <class Times>
+  HWY_INLINE typename Kind::Value load(const std::byte* from, Times times) const {
+    return Kind::scaled(Kind::load(from), times);
+  }
+};
+
+HWY_INLINE bool one_factor(const CombineCall& call) {
+  const Factor* one = nullptr;
+  for (const Factor& factor : call.factors) {
+    if (!factor.scales()) continue;
+    if (one != nullptr && factor.real != one->real) return false;
+    one = &factor;
+  }
+  return true;
+}
+
 // The Kinds of one type and operation, by vector size. kLeast: the smallest vector that is worth its code for
 // a short call. kStreams: whether memory, not arithmetic, is what bounds the speed.
 struct Simple {
   static constexpr std::size_t kLeast = 4;
-  static constexpr bool kStreams = true;
+  static constexpr bool kStreams = kVector >= 32;
 };
 template <class T, class Op>
 struct NativeKinds : Simple {
@@ -292,17 +265,17 @@ struct ByteKinds : Simple {
   template <std::size_t kBytes>
   using Of = Byte<kBytes, Op>;
 };
+template <class Kinds>
+struct ScaledKinds : Simple {
+  static constexpr std::size_t kLeast = Kinds::kLeast;
+  static constexpr bool kStreams = Kinds::kStreams;
+  template <std::size_t kBytes>
+  using Of = Scaled<typename Kinds::template Of<kBytes>>;
+};
 template <class T>
 struct AverageKinds : Simple {
   template <std::size_t kBytes>
   using Of = std::conditional_t<sizeof(T) == 1, ByteAverage<kBytes, T>, NativeAverage<kBytes, T>>;
-};
-template <template <std::size_t> class Format, class Op>
-struct NarrowKinds {
-  template <std::size_t kBytes>
-  using Of = Narrow<Format<kBytes>, Op>;
-  static constexpr bool kStreams = Of<4>::kElement == 2;
-  static constexpr std::size_t kLeast = kStreams ? 4 : kVector;
 };
 template <class T>
 struct IntegerExtremeKinds : Simple {
