@@ -137,12 +137,14 @@ Status probe_shm() {
 }
 
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
-  const std::size_t channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * ((lanes + 1u) / 2);
+  const auto channels = static_cast<std::size_t>(std::max(ranks - 1, 1)) * lanes;
   SlotShape shape{64 * 1024, 16};
   const auto too_much = [&] { return channels * shape.count * (shape.bytes + 64) > shm_inbox(ranks); };
-  while (too_much() && shape.bytes > 1024) shape.bytes /= 2;
-  while (too_much() && shape.count > 4) shape.count /= 2;
-  while (too_much() && shape.bytes > 512) shape.bytes /= 2;
+  constexpr SlotShape kSteps[] = {{4096, 8}, {1024, 8}, {512, 4}};  // a message of one slot is the fastest
+  for (const SlotShape& least : kSteps) {
+    while (too_much() && shape.bytes > least.bytes) shape.bytes /= 2;
+    while (too_much() && shape.count > least.count) shape.count /= 2;
+  }
   return shape;
 }
 

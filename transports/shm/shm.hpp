@@ -3,8 +3,8 @@
 // memfd, so containers that share the network and user do, whatever their host names. Ranks of one process
 // use the same mapping, so that thread checkers see the very cells.
 //
-// Memory of a rank: shm_slots() for each peer and lane, at most twice shm_inbox() for all, half of it seldom backed, so that
-// many ranks and many communicators fit a host; what is too large for slots is cut, copied by the kernel or by both
+// Memory of a rank: shm_slots() for each peer and lane, at most shm_inbox() for all, so that many ranks and
+// many communicators fit a host; what is too large for slots is cut, copied by the kernel or by both
 // ranks, or reached where it lies.
 // quiesce() waits for a get or put that the peer has under way and refuses later ones; what the peer does
 // through map() it cannot see, but that reaches only allocations of ours, whose pages stay the peer's to
@@ -16,14 +16,14 @@
 
 namespace hansa {
 
-// What a rank is to use: about 8 MiB for all ranks of a communicator together, and 1 MiB for each where there are more than 8.
+// About 8 MiB for all ranks of a communicator together, and 1 MiB for each where there are more than 8.
 constexpr std::size_t shm_inbox(Rank ranks) {
   constexpr std::size_t kOfMany = 1056 * 1024;
   return ranks >= 8 ? kOfMany : kOfMany * 8 / static_cast<std::size_t>(ranks);
 }
-// The largest slots for so many ranks: 16 of 64 KiB for two, then smaller, then fewer, down to 4 of 512
-// bytes. Half of the lanes count: memory backs a lane from its first message on, and few plans use more. A ring so long that a slot's lines have left the receiver's caches when the sender returns to it
-// moves bytes twice as fast.
+// The largest slots for so many ranks: 16 of 64 KiB for two, then smaller ones, from 4 KiB on fewer, down to
+// 4 of 512 bytes. A ring so long that a slot's lines have left the receiver's caches when the sender returns
+// to it moves bytes twice as fast.
 SlotShape shm_slots(Rank ranks, std::uint16_t lanes);
 
 // Whether this end would copy together with its peers (shm/ferry.hpp), where the kernel's copies are `dear`:
