@@ -253,6 +253,22 @@ TEST(RailsThatDie, AllOfThem) {
   EXPECT_EQ(nullptr, self->reserve(0, 0));
 }
 
+// The word of it rides on a message that is not wanted before there is room.
+TEST(Rails, ARankThatWaitsForRoomHearsOfIt) {
+  Rails rails;
+  run_ranks(rails.group(1), [](TestRank& self) {
+    constexpr std::uint32_t kSlots = 8;
+    for (std::uint32_t number = 0; number < kSlots; ++number) {
+      const Label label{0, 1, 0, number};
+      if (!(self.rank() == 0 ? send(self, 1, 0, label, 64) : receive(self, 0, 0, label, 64))) return;
+    }
+    if (self.rank() == 1 && !send(self, 0, 0, {1, 0, 0, 0}, 64)) return;
+    if (!self.barrier()) return;
+    EXPECT_TRUE(self.rank() == 1 || self.to(1).reserve(0, kSlots - 1) != nullptr);
+    self.barrier();
+  });
+}
+
 TEST(Rails, OneIsNoneAtAll) {
   TransportOptions alone;
   alone.rails = std::span(kRails).first(1);

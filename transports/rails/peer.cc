@@ -17,6 +17,9 @@ constexpr auto kQuiet = 200ms, kGrace = 300ms;
 // soon have no room, after so many looks.
 constexpr auto kReportAfter = 5ms;
 constexpr std::uint32_t kLowPasses = 4;
+// Pieces that the nearest rail may have more on their way than another: ranks that answer each other have as
+// many.
+constexpr std::uint32_t kFurther = 2;
 // Looks between two at what the peer says apart from its data.
 constexpr std::uint32_t kListenEvery = 4, kQuietListenEvery = 32;
 
@@ -38,7 +41,10 @@ Peer::Peer(Common& common, Rank rank, Ways ways)
 std::byte* Peer::reserve(std::uint16_t lane, std::uint32_t ahead) {
   talked_ = true;
   if (closed_ || gone_ || !common_.status.ok()) return nullptr;
-  std::byte* const slot = outs_[lane].reserve(ahead, [this](std::size_t attempt) { return deal(attempt); });
+  const auto by = [this](std::size_t attempt) { return deal(attempt); };
+  std::byte* slot = outs_[lane].reserve(ahead, by);
+  // Word of room may ride on what the user does not want before it has sent.
+  if (slot == nullptr && take_all(lane)) slot = outs_[lane].reserve(ahead, by);
   quiet_ = quiet_ && slot != nullptr;
   return slot;
 }
@@ -77,10 +83,13 @@ void Peer::rank_rails() {
       candidates_ = 1;
       return;
     }
-    for (; place > 0 && ways_[order_[place - 1]].in_flight > ways_[rail].in_flight; --place)
-      order_[place] = order_[place - 1];
+    for (; place > 0 && load(order_[place - 1]) > load(rail); --place) order_[place] = order_[place - 1];
     order_[place] = rail;
   }
+}
+
+std::uint32_t Peer::load(Rail rail) const {
+  return ways_[rail].in_flight + (rail == common_.nearest ? 0 : kFurther);
 }
 
 bool Peer::take_all(std::uint16_t lane) {
@@ -104,6 +113,8 @@ bool Peer::attend() {
   if (passes_ % kListenEvery == 1 || doubt_ != Doubt::kNone || parting_) {
     for (std::size_t rail = 0; rail < rails(); ++rail)
       if (ways_[rail].endpoint) any = listen(static_cast<Rail>(rail)) || any;
+    for (std::uint16_t lane = 0; lane < common_.lanes; ++lane)
+      if (outs_[lane].waits_since() != kNever) (void)take_all(lane);
     consider();
   }
   any = speak() || any;

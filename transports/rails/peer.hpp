@@ -83,6 +83,7 @@ class Peer {
 
   Rail deal(std::size_t attempt);
   void rank_rails();
+  std::uint32_t load(Rail rail) const;
   bool listen(Rail rail);
   bool hear(Rail rail, Kind kind, BytesView message);
   bool hear(Rail rail, const Report& report);
