@@ -133,7 +133,7 @@ def loses(ranks, rail, what, hansa):
 def measure(program):
     """Seconds that an exchange takes, by links' rate and how many rails there are."""
     print("| link | operation | one interface | two |\n|---|---|---|---|")
-    for rate in ("1gbit", "2gbit", ""):
+    for rate in ("1gbit", ""):
         with Cluster(hosts=2, rails=2, rate=rate) as cluster:
             times = {}
             for interfaces in ("=eth0", "=eth0,eth1"):
