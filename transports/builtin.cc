@@ -1,6 +1,7 @@
 #include "hansa/transport.hpp"
 #include "transports/inproc/inproc.hpp"
 #include "transports/libfabric/libfabric.hpp"
+#include "transports/rails/rails.hpp"
 #include "transports/shm/shm.hpp"
 
 namespace hansa {
@@ -14,7 +15,10 @@ std::span<const TransportKind> builtin_transports() {
          return open_shm(options, shm_slots(options.ranks, options.lanes));
        },
        false, true},
-      {"libfabric", probe_libfabric, [](const TransportOptions& options) { return open_libfabric(options); }},
+      {"libfabric", probe_libfabric,
+       [](const TransportOptions& options) {
+         return open_rails(options, [](const TransportOptions& rail) { return open_libfabric(rail); });
+       }},
   };
   return kTransports;
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "hansa/interface.hpp"
 #include "hansa/status.hpp"
 #include "hansa/types.hpp"
 
@@ -25,6 +26,7 @@ struct Member {
   std::string host_name;  // for people
   std::int32_t pid = 0;
   std::uint64_t process = 0;  // random per process: equal means the same address space
+  std::uint8_t rails = 1;     // how many interfaces its rails() has
 };
 
 struct SessionOptions {
@@ -135,6 +137,9 @@ class Session {
   virtual RootTraffic root_traffic() const = 0;
   // The numeric IP address of the interface that SessionOptions chose on this host: where fabrics listen too.
   virtual Result<std::string> address() const = 0;
+  // The interfaces over which this rank's data may go side by side: those that the user has named, else those
+  // of a fabric that are as good as that one. In an order that is the same on hosts that are alike.
+  virtual Result<std::vector<Interface>> rails() const = 0;
 };
 
 // Starts a root in this process (served by the control thread until its session is complete or

@@ -30,6 +30,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hansa/interface.hpp"
 #include "hansa/status.hpp"
 #include "hansa/types.hpp"
 
@@ -110,7 +111,8 @@ class Endpoint {
   // The slot `ahead` places behind the next one to be committed (0 = that one), or null while the peer
   // has not released enough. Repeating the call gives the same slot. ahead < slots.
   virtual std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept = 0;
-  // Sends the next slot with its first `bytes` (0 is a message too) and a word for the receiver.
+  // Sends the next slot with its first `bytes` (0 is a message too) and a word for the receiver. It can still
+  // be read, unchanged, until reserve() gives it out again.
   virtual void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp) noexcept = 0;
   // The slot `ahead` places behind the oldest unreleased one, if it has arrived. ahead < slots.
   virtual Arrival peek(std::uint16_t lane, std::uint32_t ahead) noexcept = 0;
@@ -171,6 +173,15 @@ struct SharedParts {
   std::map<std::string, std::vector<std::weak_ptr<void>>, std::less<>> parts;
 };
 
+// How a rank's rails fare.
+struct RailCounts {
+  std::uint32_t rails = 0;   // interfaces in use
+  std::uint32_t down = 0;    // of them, counted once for each peer that is not reached by it now
+  std::uint64_t lost = 0;    // how often one went down, and
+  std::uint64_t back = 0;    // came back
+  std::uint64_t resent = 0;  // messages of a slot that went again by another
+};
+
 // One communicator's wish for a transport.
 struct TransportOptions {
   Rank rank = 0, ranks = 1;
@@ -186,6 +197,10 @@ struct TransportOptions {
   const std::atomic<bool>* cancelled = nullptr;  // ends connect() soon when it becomes true; may be null
   std::string_view interface =
       {};  // network interface or IP address to bind to; empty: loopback, for this host only
+  // Where there are several, instead: as many on all ranks, each one's peers at its place in their lists.
+  std::span<const Interface> rails = {};
+  std::uint32_t nearest_rail = 0;
+  std::function<void(const RailCounts&)> rails_changed = {};  // by the thread that polls; must not block
 };
 
 // A row of transports/builtin.cc.

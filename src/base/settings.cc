@@ -191,7 +191,9 @@ constexpr Setting kSettings[] = {
      "^a|b any other.",
      keep<&Config::algorithm>},
     {"HANSA_INTERFACE", "", kInterfaces,
-     "The interface that ranks meet on; by default the one that reaches the other hosts.",
+     "The interface that ranks meet on; by default the one that reaches the other hosts. Where it names "
+     "several, "
+     "data go over all of them.",
      keep<&Config::interface>},
     {"HANSA_PORT_RANGE", "", "a port or a range like 20000-20100, from 1 to 65535",
      "The TCP ports to listen on; by default the kernel chooses.", parse_ports},

@@ -291,6 +291,7 @@ std::vector<std::byte> Introduction::encode() const {
   writer.text(member.host_name);
   writer.number(member.pid);
   writer.number(member.process);
+  writer.number(member.rails);
   gate.write(&writer);
   return writer.take();
 }
@@ -301,6 +302,7 @@ bool Introduction::parse(BytesView bytes, Introduction* out) {
   out->member.host_name = reader.text(kMostName);
   out->member.pid = reader.number<std::int32_t>();
   out->member.process = reader.number<std::uint64_t>();
+  out->member.rails = reader.number<std::uint8_t>();
   out->gate = NetworkAddress::read(&reader);
   return reader.done();
 }

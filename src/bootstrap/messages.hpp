@@ -12,7 +12,7 @@
 namespace hansa::bootstrap {
 
 // Raised with every change of what follows, so that different versions tell each other instead of guessing.
-inline constexpr std::uint16_t kProtocol = 7;
+inline constexpr std::uint16_t kProtocol = 8;
 
 inline constexpr std::size_t kMostText = 4096;                   // of a failure
 inline constexpr std::size_t kMostName = 256;                    // of a host

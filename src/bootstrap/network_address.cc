@@ -8,8 +8,11 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <memory>
+#include <utility>
 
 #include "bootstrap/interface_filter.hpp"
 
@@ -48,10 +51,11 @@ SystemAddress to_system(const NetworkAddress& address) {
   return system;
 }
 
-// Lower is better.
+// Lower is better; below kOrdinary are fabrics'.
+constexpr int kOrdinary = 4;
 int preference(std::string_view name, unsigned flags, bool v6) {
   const auto begins = [name](std::string_view with) { return name.substr(0, with.size()) == with; };
-  int rank = 4;
+  int rank = kOrdinary;
   if (flags & IFF_LOOPBACK)
     rank = 8;
   else if (begins("docker") || begins("br-") || begins("virbr") || begins("veth") || begins("cni"))
@@ -124,29 +128,56 @@ std::optional<NetworkAddress> address_from_digits(const std::string& text) {
   return std::nullopt;
 }
 
-Result<NetworkAddress> choose_address(const std::string& interface, int family) {
-  if (const auto digits = address_from_digits(interface)) return *digits;
+namespace {
+
+// An address of an interface that the user allows.
+struct Candidate {
+  std::string name;
+  NetworkAddress address;
+  int kind = 0;        // see preference()
+  bool named = false;  // in full
+};
+
+// In the system's order. `present`: the names of all that are up.
+Result<std::vector<Candidate>> candidates(const std::string& interface, int family, std::string* present) {
   HANSA_ASSIGN_OR_RETURN(const InterfaceFilter filter, InterfaceFilter::parse(interface));
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return system_error("cannot list the network interfaces", errno);
   const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
-  std::optional<NetworkAddress> best;
-  int best_preference = 0;
-  std::string present;
+  std::vector<Candidate> found;
   for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
     const auto address = address_from_system(entry->ifa_addr);
     if (!address || !(entry->ifa_flags & IFF_UP)) continue;
     const std::string name = entry->ifa_name;
-    if (present.find(name) == std::string::npos) present += (present.empty() ? "" : ", ") + name;
+    if (present->find(name) == std::string::npos) *present += (present->empty() ? "" : ", ") + name;
     if (!filter.admits(name) || (family != 0 && address->v6 != (family == 6))) continue;
-    // A full name beats its use as the beginning of another.
-    const int value = preference(name, entry->ifa_flags, address->v6) - (filter.names(name) ? 100 : 0);
-    if (!best || value < best_preference) {
-      best = address;
-      best_preference = value;
-    }
+    found.push_back({name, *address, preference(name, entry->ifa_flags, address->v6), filter.names(name)});
   }
-  if (best) return *best;
+  return found;
+}
+
+// A full name beats its use as the beginning of another.
+bool is_better(const Candidate& a, const Candidate& b) {
+  return std::pair(!a.named, a.kind) < std::pair(!b.named, b.kind);
+}
+
+// In Mb/s; 0 where it is not known.
+long speed_of(const std::string& name) {
+  long speed = 0;
+  std::ifstream(fmt::format("/sys/class/net/{}/speed", name)) >> speed;
+  return std::max(speed, 0L);
+}
+
+bool names_some(const std::string& interface) { return !interface.empty() && interface[0] != '^'; }
+
+}  // namespace
+
+Result<NetworkAddress> choose_address(const std::string& interface, int family) {
+  if (const auto digits = address_from_digits(interface)) return *digits;
+  std::string present;
+  HANSA_ASSIGN_OR_RETURN(const auto found, candidates(interface, family, &present));
+  const auto best = std::min_element(found.begin(), found.end(), is_better);
+  if (best != found.end()) return best->address;
   if (interface.empty()) return address_from_digits(family == 6 ? "::1" : "127.0.0.1").value();
   return Status(
       Code::kInvalidArgument,
@@ -154,6 +185,35 @@ Result<NetworkAddress> choose_address(const std::string& interface, int family) 
           "no interface that is up{} fits '{}', and it is no address; present: {}; set HANSA_INTERFACE "
           "(or NCCL_SOCKET_IFNAME) to one of them",
           family == 0 ? "" : fmt::format(" with an IPv{} address", family), interface, present));
+}
+
+Result<std::vector<Interface>> choose_rails(const std::string& interface, int family) {
+  std::string present;
+  std::vector<Candidate> found;
+  if (!address_from_digits(interface)) {
+    HANSA_ASSIGN_OR_RETURN(found, candidates(interface, family, &present));
+  }
+  const auto best = std::min_element(found.begin(), found.end(), is_better);
+  if (best == found.end()) return std::vector<Interface>();
+  const bool fabric = best->kind < kOrdinary;
+  const auto fits = [&, first = *best](const Candidate& one) {
+    if (one.name == first.name) return one.kind == first.kind;
+    if (one.named != first.named || one.address.v6 != first.address.v6) return false;
+    if (first.named) return true;
+    if (one.kind != first.kind) return false;
+    return names_some(interface) || (fabric && speed_of(one.name) == speed_of(first.name));
+  };
+  std::vector<Interface> rails;
+  for (const Candidate& one : found) {
+    const auto same = [&](const Interface& rail) { return rail.name == one.name; };
+    if (fits(one) && std::none_of(rails.begin(), rails.end(), same))
+      rails.push_back({one.name, one.address.host_text()});
+  }
+  std::sort(rails.begin(), rails.end(), [](const Interface& a, const Interface& b) {
+    return std::pair(a.name.size(), a.name) < std::pair(b.name.size(), b.name);
+  });
+  rails.resize(std::min(rails.size(), kMostRails));
+  return rails;
 }
 
 Result<Descriptor> listen_tcp(NetworkAddress* address, std::uint16_t port_first, std::uint16_t port_last,

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bootstrap/bytes.hpp"
 #include "control/descriptor.hpp"
+#include "hansa/interface.hpp"
 #include "hansa/status.hpp"
 
 namespace hansa::bootstrap {
@@ -32,6 +34,13 @@ struct NetworkAddress {
 // containers and bridges, then loopback; IPv4 before IPv6. `family` 4 or 6 allows no other kind of address.
 // The port is 0.
 Result<NetworkAddress> choose_address(const std::string& interface, int family = 0);
+
+// The interfaces that are as good as the one choose_address() takes, itself among them, by name; at most
+// kMostRails. Those that the wish names in full are equals, and so are those of one kind that it names by
+// their beginnings. Without names they are a fabric's (hsn*, ib*) of one kind and speed: others may be there
+// for other things.
+inline constexpr std::size_t kMostRails = 8;
+Result<std::vector<Interface>> choose_rails(const std::string& interface, int family = 0);
 
 // An address as digits; nothing for anything else. The port is 0.
 std::optional<NetworkAddress> address_from_digits(const std::string& text);

@@ -105,8 +105,11 @@ void Seat::on_open(Link& link) {
   entry.ranks = setup_.ranks;
   entry.process = self_;
   link.send(Message::kEnter, entry.encode());
-  const Introduction self{{setup_.host.id, setup_.host.name, self_.pid, self_.id},
-                          setup_.tree_gate->address()};
+  const auto rails = choose_rails(options_.interface, options_.address_family);
+  const std::size_t count = rails.ok() ? std::max<std::size_t>(rails.value().size(), 1) : 1;
+  const Introduction self{
+      {setup_.host.id, setup_.host.name, self_.pid, self_.id, static_cast<std::uint8_t>(count)},
+      setup_.tree_gate->address()};
   link.send(Message::kGather, encode_contributions(0, {{self_.rank, self.encode()}}));
   if (late_ms_ > 0) link.send(Message::kLate, Lateness{0, late_ms_}.encode());
 }

@@ -105,6 +105,9 @@ class SeatedSession final : public Session {
     HANSA_ASSIGN_OR_RETURN(const auto chosen, bootstrap::choose_address(interface_, address_family_));
     return chosen.host_text();
   }
+  Result<std::vector<Interface>> rails() const override {
+    return bootstrap::choose_rails(interface_, address_family_);
+  }
 
  private:
   Status usable() const {

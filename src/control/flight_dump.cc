@@ -74,10 +74,15 @@ class Writer {
         std::back_inserter(to),
         R"({{"number":"{:016x}","parent":"{:016x}","parent_rank":{},"rank":{},"ranks":{},"name":{},)"
         R"("state":"{}","transports":{},"crowded":{},"opened_ns":{},"closed_ns":{},"begun":{},)"
-        R"("bytes":{},"failure":{},"failed_ns":{},"late":{},"late_told_ns":{},"operations":[)",
+        R"("bytes":{},"failure":{},"failed_ns":{},"late":{},"late_told_ns":{},)",
         one.number, one.parent, one.parent_rank, one.rank, one.ranks, quoted(one.name), name_of(one.standing),
         quoted(one.transports), one.crowded, time(one.opened), time(one.closed), one.begun, one.bytes,
         quoted(one.failure), time(one.failed_at), quoted(one.late), time(one.late_told));
+    if (one.rails.rails > 0)
+      fmt::format_to(std::back_inserter(to),
+                     R"("rails":{{"count":{},"down":{},"lost":{},"back":{},"resent":{}}},)", one.rails.rails,
+                     one.rails.down, one.rails.lost, one.rails.back, one.rails.resent);
+    to += R"("operations":[)";
     std::string_view comma;
     for (const LoggedOperation& operation : one.operations) {
       if (operation.started < from) continue;

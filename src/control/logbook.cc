@@ -114,6 +114,7 @@ std::unique_ptr<LogbookSection> Logbook::open(const SectionOptions& options) try
   for (Word* word : {&header.number, &header.begun, &header.few, &header.bytes, &header.closed,
                      &header.crowded, &header.numbers[0], &header.numbers[1], &header.numbers[2]})
     store(*word, 0);
+  for (Word& word : header.rails) store(word, 0);
   store(header.parent, options.parent);
   store(header.parent_rank, static_cast<std::uint64_t>(options.parent_rank));
   store(header.rank, static_cast<std::uint64_t>(options.rank));
@@ -178,6 +179,12 @@ void LogbookSection::describe(std::string_view transports, bool crowded) noexcep
 void LogbookSection::set_failure(std::string_view text) noexcept {
   const std::scoped_lock lock(texts_);
   header_of(at_).failure.write(text, ticks());
+}
+
+void LogbookSection::set_rails(const RailCounts& counts) noexcept {
+  const std::array<std::uint64_t, 5> words{counts.rails, counts.down, counts.lost, counts.back,
+                                           counts.resent};
+  for (std::size_t i = 0; i < words.size(); ++i) store(header_of(at_).rails[i], words[i]);
 }
 
 void LogbookSection::set_late(std::string_view text, std::uint64_t at) noexcept {

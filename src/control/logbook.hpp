@@ -16,6 +16,7 @@
 #include "control/descriptor.hpp"
 #include "control/logbook_layout.hpp"
 #include "hansa/status.hpp"
+#include "hansa/transport.hpp"
 
 namespace hansa::control {
 
@@ -64,6 +65,7 @@ class LogbookSection {
   void set_standing(Standing standing) noexcept;
   void describe(std::string_view transports, bool crowded) noexcept;
   void set_failure(std::string_view text) noexcept;
+  void set_rails(const RailCounts& counts) noexcept;
   // Who is late, for people, as it is known `at` these ticks. Empty: nobody any more.
   void set_late(std::string_view text, std::uint64_t at) noexcept;
 

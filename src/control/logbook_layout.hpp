@@ -23,7 +23,7 @@ namespace hansa::control {
 
 inline constexpr char kLogbookName[] = "hansa-logbook";
 inline constexpr std::uint64_t kLogbookMagic = 0x6b6f6f62676f6c48;  // "Hlogbook"
-inline constexpr std::uint64_t kLogbookVersion = 2;
+inline constexpr std::uint64_t kLogbookVersion = 3;
 
 using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
@@ -98,6 +98,7 @@ struct SectionHeader {
   Word few;             // 1: there was no memory for more records than the first page's
   Word bytes;           // of operations that ended well, as this rank's share of the traffic counts them
   std::array<Word, 3> numbers;  // the newest of each OperationClass
+  std::array<Word, 5> rails;    // RailCounts, in their order
   SharedText<64> name;
   SharedText<96> transports;
   SharedText<512> failure;

@@ -115,6 +115,9 @@ std::optional<LoggedCommunicator> read_section(const std::byte* section, std::si
   found.closed = found.exists() ? 0 : load(header.closed);
   found.bytes = load(header.bytes);
   for (std::size_t i = 0; i < found.numbers.size(); ++i) found.numbers[i] = load(header.numbers[i]);
+  found.rails = {static_cast<std::uint32_t>(load(header.rails[0])),
+                 static_cast<std::uint32_t>(load(header.rails[1])), load(header.rails[2]),
+                 load(header.rails[3]), load(header.rails[4])};
   found.name = text_of(header.name);
   found.transports = text_of(header.transports);
   found.failure = text_of(header.failure, &found.failed_at);

@@ -11,6 +11,7 @@
 #include "base/ticks.hpp"
 #include "control/logbook_layout.hpp"
 #include "hansa/status.hpp"
+#include "hansa/transport.hpp"
 
 namespace hansa::control {
 
@@ -55,6 +56,7 @@ struct LoggedCommunicator {
   std::uint64_t opened = 0, closed = 0;  // ticks; `closed` is 0 while it exists
   std::uint64_t begun = 0, bytes = 0;
   std::array<std::uint64_t, 3> numbers{};  // the newest of each OperationClass
+  RailCounts rails;                        // no rails: one interface, or none
   std::string name, transports;
   std::string failure, late;  // empty: none
   std::uint64_t failed_at = 0, late_told = 0;

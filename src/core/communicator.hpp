@@ -198,6 +198,8 @@ class Communicator {
   Status connect_peers();
   // Ranks of this host, this one included.
   Rank neighbours() const;
+  std::uint32_t place_on_host() const;
+  Result<std::vector<Interface>> common_rails() const;
   std::string transports() const;
   Status agree_on_reach(std::span<Endpoint* const> endpoints, PlanCache::Reach& reach);
   Status find_levels();

@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "core/communicator.hpp"
 #include "core/factory.hpp"
+#include "topology/nearest_rail.hpp"
 #include "topology/topology_file.hpp"
 #include "tuner/tuner.hpp"
 
@@ -222,6 +223,23 @@ std::string Communicator::transports() const {
   return "inproc,shm," + options_.network;
 }
 
+// As many as every rank has.
+Result<std::vector<Interface>> Communicator::common_rails() const {
+  HANSA_ASSIGN_OR_RETURN(auto rails, session_->rails());
+  for (const Member& member : session_->members())
+    rails.resize(std::min<std::size_t>(rails.size(), member.rails));
+  if (rails.size() < 2) rails.clear();
+  return rails;
+}
+
+// How many ranks of this host come before this one.
+std::uint32_t Communicator::place_on_host() const {
+  const std::vector<Member>& members = session_->members();
+  const auto self = members.begin() + options_.rank;
+  return static_cast<std::uint32_t>(
+      std::count_if(members.begin(), self, [&](const Member& member) { return member.host == self->host; }));
+}
+
 namespace {
 
 // " on 4 hosts in 2 groups", as far as there are several.
@@ -269,9 +287,16 @@ Status Communicator::connect_peers() {
     options.cancelled = &cancelled_;
     // On one host the loopback interface is the safest; beyond it, what the ranks have met on.
     std::string address;
+    std::vector<Interface> rails;
     if (options.neighbours < options.ranks) {
       HANSA_ASSIGN_OR_RETURN(address, session_->address());
       options.interface = address;
+      HANSA_ASSIGN_OR_RETURN(rails, common_rails());
+      options.rails = rails;
+      options.nearest_rail = nearest_rail(rails, place_on_host());
+      options.rails_changed = [this](const RailCounts& now) {
+        if (own_log_) own_log_->set_rails(now);
+      };
     }
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();

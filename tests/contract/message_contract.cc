@@ -92,6 +92,25 @@ TEST_P(TransportContract, ReserveAndPeekRepeatAndLookAhead) {
   });
 }
 
+TEST_P(TransportContract, WhatWasCommittedCanBeRead) {
+  run(2, 1, [](TestRank& self) {
+    const std::uint32_t slots = self.capabilities().slots;
+    for (std::uint32_t first = 0; first < 3 * slots; first += slots) {
+      for (std::uint32_t number = first; number < first + slots && self.rank() == 1; ++number)
+        if (!receive(self, 0, 0, {0, 1, 0, number}, 64)) return;
+      std::vector<std::byte*> committed;
+      for (std::uint32_t number = first; number < first + slots && self.rank() == 0; ++number) {
+        if (!send(self, 1, 0, {0, 1, 0, number}, 64, &committed.emplace_back())) return;
+      }
+      if (!self.barrier()) return;
+      for (std::uint32_t index = 0; index < committed.size(); ++index) {
+        const auto sent = content({0, 1, 0, first + index}, 64);
+        EXPECT_TRUE(std::equal(sent.begin(), sent.end(), committed[index]));
+      }
+    }
+  });
+}
+
 TEST_P(TransportContract, CreditsEndAFloodAndComeBackOneByOne) {
   run(2, 1, [](TestRank& self) {
     const std::uint32_t slots = self.capabilities().slots;
@@ -133,7 +152,7 @@ TEST_P(TransportContract, WhatAnIdleTransportSentNeedsItNoMore) {
           return;
       }
       EXPECT_TRUE(self.transport().idle() || self.transport().capabilities().lingers);
-      if (self.rank() == sender && !self.wait([&] { return self.transport().idle(); })) return;
+      if (!self.wait([&] { return self.transport().idle(); })) return;
       if (!self.rest()) return;
     }
   });

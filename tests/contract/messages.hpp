@@ -43,11 +43,13 @@ inline std::vector<std::byte> content(const Label& label, std::size_t bytes) {
 
 inline std::uint32_t stamp_of(const Label& label) { return label.mixed() * 2654435761u; }
 
-// Sends when there is room; false if there never was.
-inline bool send(TestRank& self, Rank peer, std::uint16_t lane, const Label& label, std::size_t bytes) {
+// Sends when there is room; false if there never was. `used`: where it lay.
+inline bool send(TestRank& self, Rank peer, std::uint16_t lane, const Label& label, std::size_t bytes,
+                 std::byte** used = nullptr) {
   std::byte* slot = nullptr;
   if (!self.wait([&] { return (slot = self.to(peer).reserve(lane, 0)) != nullptr; })) return false;
   fill(label, {slot, bytes});
+  if (used != nullptr) *used = slot;
   self.to(peer).commit(lane, static_cast<std::uint32_t>(bytes), stamp_of(label));
   return true;
 }

@@ -94,6 +94,8 @@ TEST(Interfaces, AreSelectedAsNcclDoes) {
     EXPECT_EQ(bootstrap::InterfaceFilter::parse(bad).status().code(), Code::kInvalidArgument) << bad;
   EXPECT_EQ(bootstrap::choose_address("=lo").value().host_text(), "127.0.0.1");
   EXPECT_EQ(bootstrap::choose_address("lo", 4).value().host_text(), "127.0.0.1");
+  EXPECT_EQ(bootstrap::choose_rails("=lo").value(), (std::vector{Interface{"lo", "127.0.0.1"}}));
+  EXPECT_TRUE(bootstrap::choose_rails("127.0.0.1").value().empty());
   EXPECT_FALSE(bootstrap::choose_address("=l").ok());
   EXPECT_NE(bootstrap::choose_address("^lo").value().host_text(), "");
 }

@@ -1,6 +1,7 @@
 // Verdicts on jobs that are made up, clocks put right, and dumps that are none.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "tools/diagnosis/timeline.hpp"
@@ -204,6 +205,18 @@ TEST(Dump, IsRead) {
   ASSERT_TRUE(rank.ok()) << rank.status().message();
   ASSERT_EQ(1u, rank.value().memberships.size());
   EXPECT_EQ("ring", rank.value().memberships[0].operations.at(0).algorithm);
+  EXPECT_EQ(0u, rank.value().memberships[0].rails);
+}
+
+TEST(Dump, HasRailsWhereThereAreSome) {
+  std::string text = kDump;
+  text.replace(text.find(R"("begun")"), 0, R"("rails":{"count":2,"down":1,"lost":3,"back":2,"resent":9},)");
+  const auto rank = parse_dump(text);
+  ASSERT_TRUE(rank.ok()) << rank.status().message();
+  const Membership& one = rank.value().memberships.at(0);
+  EXPECT_EQ(
+      (std::array<std::uint64_t, 5>{2, 1, 3, 2, 9}),
+      (std::array<std::uint64_t, 5>{one.rails, one.rails_down, one.rails_lost, one.rails_back, one.resent}));
 }
 
 TEST(Dump, IsRefusedWhereSomethingIsWrong) {
@@ -218,6 +231,8 @@ TEST(Dump, IsRefusedWhereSomethingIsWrong) {
       {R"("format":1)", R"("format":2)"},
       {R"("operations":[)", R"("operations":[3,)"},
       {R"("host":"h")", R"("host":null)"},
+      {R"("begun":1)", R"("rails":3,"begun":1)"},
+      {R"("begun":1)", R"("rails":{"count":2},"begun":1)"},
       {"{", "["},
       {R"("started_ns":2)", R"("started_ns":9223372036854775807)"}};
   for (const auto& [from, to] : changes) {

@@ -177,6 +177,18 @@ TEST(Logbook, KeepsWhoIsLate) {
   EXPECT_EQ("", mine.communicator().late);
 }
 
+TEST(Logbook, CountsWhatBecameOfRails) {
+  Book mine;
+  EXPECT_EQ(0u, mine.communicator().rails.rails);
+  mine.section->set_rails({2, 1, 3, 4, 5});
+  const RailCounts found = mine.communicator().rails;
+  EXPECT_EQ(2u, found.rails);
+  EXPECT_EQ(1u, found.down);
+  EXPECT_EQ(3u, found.lost);
+  EXPECT_EQ(4u, found.back);
+  EXPECT_EQ(5u, found.resent);
+}
+
 TEST(Logbook, TellsTimes) {
   Book mine;
   const std::int64_t before = clock_ns(CLOCK_REALTIME);

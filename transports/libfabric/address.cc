@@ -9,7 +9,9 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "hansa/transport.hpp"
 
@@ -81,6 +83,21 @@ Result<std::string> resolve_interface(std::string_view interface) {
   if (!found.empty()) return found;
   return Status(Code::kUnsupported,
                 fmt::format("no interface {} with an address is up; there are:{}", wanted, present));
+}
+
+std::string fabric_device(std::string_view numeric_address) {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return {};
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || numeric(entry->ifa_addr) != numeric_address) continue;
+    std::error_code error;
+    const auto devices = fmt::format("/sys/class/net/{}/device/cxi", entry->ifa_name);
+    for (std::filesystem::directory_iterator at(devices, error), end; !error && at != end;
+         at.increment(error))
+      return at->path().filename().string();
+  }
+  return {};
 }
 
 bool is_loopback(std::string_view numeric_address) {

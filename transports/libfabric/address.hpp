@@ -14,6 +14,10 @@ namespace hansa::libfabric {
 // interface, which reaches the ranks of this host only but is always there.
 Result<std::string> resolve_interface(std::string_view interface);
 
+// The fabric's device behind the interface with that numeric address ("cxi1" for hsn1's), as /sys names it;
+// empty where there is none.
+std::string fabric_device(std::string_view numeric);
+
 // Whether only this host (more exactly: this network namespace) reaches the numeric IP address.
 bool is_loopback(std::string_view numeric);
 

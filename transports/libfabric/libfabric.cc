@@ -301,9 +301,10 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
   }
   HANSA_ASSIGN_OR_RETURN(const auto library, Library::load());
   const auto address = resolve_interface(options.interface);
+  const std::string device = address.ok() ? fabric_device(address.value()) : std::string();
   const Wish wish{.provider = provider,
                   .address = address.ok() ? address.value() : std::string(),
-                  .interface = options.interface,
+                  .interface = device.empty() ? options.interface : device,
                   .ranks = options.ranks};
   const auto need = [&](std::size_t capacity, bool first) {
     const auto receives = [&](Rank peers) {

@@ -87,6 +87,13 @@ Membership membership_of(const Json& from) {
   one.closed_ns = time(from, "closed_ns");
   one.begun = amount(from, "begun");
   one.bytes = amount(from, "bytes");
+  if (const auto rails = from.find("rails"); rails != from.end()) {
+    one.rails = amount(*rails, "count");
+    one.rails_down = amount(*rails, "down");
+    one.rails_lost = amount(*rails, "lost");
+    one.rails_back = amount(*rails, "back");
+    one.resent = amount(*rails, "resent");
+  }
   for (const Json& operation : from.at("operations")) one.operations.push_back(operation_of(operation));
   return one;
 }

@@ -40,6 +40,9 @@ struct Membership {
   std::string failure, late;  // empty: none
   std::int64_t failed_ns = 0, late_told_ns = 0, opened_ns = 0, closed_ns = 0;
   std::uint64_t begun = 0, bytes = 0;
+  // Interfaces that its data go by side by side, where there are several; paths to peers over one of them
+  // that are down now; how often one went down and came back; messages that went again by another.
+  std::uint64_t rails = 0, rails_down = 0, rails_lost = 0, rails_back = 0, resent = 0;
   std::vector<Operation> operations;  // the newest, the oldest of them first
 
   // "tensor parallel" (1f2e3d4c), or 1f2e3d4c where it has no name.

@@ -121,6 +121,11 @@ void print_text(const std::vector<Row>& rows, const std::vector<diagnosis::Findi
     if (!one.late.empty())
       table += fmt::format("{:>8} late, as of {} ago: {}\n", "",
                            diagnosis::duration(row.rank->dumped_ns - one.late_told_ns), one.late);
+    if (one.rails_lost > 0)
+      table += fmt::format(
+          "{:>8} of {} rails {} paths to peers are down; lost {} times, used again {} times, {} messages "
+          "sent again\n",
+          "", one.rails, one.rails_down, one.rails_lost, one.rails_back, one.resent);
     if (!one.failure.empty()) table += fmt::format("{:>8} failed: {}\n", "", one.failure);
   }
   for (const diagnosis::Finding& finding : findings)
@@ -150,6 +155,12 @@ Json json_of(const Row& row) {
                {"late", or_null(one.late)},
                {"late_told_seconds_ago", 1e-9 * static_cast<double>(row.rank->dumped_ns - one.late_told_ns)},
                {"failure", or_null(one.failure)}};
+  if (one.rails > 0)
+    json["rails"] = {{"count", one.rails},
+                     {"down", one.rails_down},
+                     {"lost", one.rails_lost},
+                     {"back", one.rails_back},
+                     {"resent", one.resent}};
   if (one.late.empty()) json["late_told_seconds_ago"] = nullptr;
   return json;
 }
