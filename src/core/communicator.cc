@@ -187,8 +187,9 @@ bool Communicator::advance(Operation& operation) {
 // it.
 bool Communicator::settled() {
   for (int looks = 0; looks < kLastLooks; ++looks) {
-    (void)connections_->poll();
+    const bool moved = connections_->poll();
     if (connections_->idle()) return true;
+    if (!moved && awaits_peers_) return false;
   }
   return false;
 }

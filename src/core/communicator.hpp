@@ -269,7 +269,7 @@ class Communicator {
   std::unique_ptr<Session> session_;
   std::atomic<Session*> joined_{nullptr};  // session_, for other threads
   std::optional<Connections> connections_;
-  bool lingers_ = false;  // see Capabilities
+  bool lingers_ = false, awaits_peers_ = false;  // see Capabilities
   Levels levels_;
   std::optional<PlanCache> plans_;
   std::unique_ptr<OneSided> one_sided_;  // once a window is shown

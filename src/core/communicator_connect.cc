@@ -301,6 +301,7 @@ Status Communicator::connect_peers() {
     HANSA_ASSIGN_OR_RETURN(connections_, Connections::open(*session_, options, transports()));
     endpoints = connections_->endpoints();
     lingers_ = connections_->any(&Capabilities::lingers);
+    awaits_peers_ = connections_->any(&Capabilities::awaits_peers);
     HANSA_RETURN_IF_ERROR(find_levels());
     reach.levels = &levels_;
     if (fault_point(Point::kInitAgreed)) return made_to_fail();

@@ -132,6 +132,7 @@ class CheckedTransport final : public Transport {
     capabilities_.slot_bytes = inner_->capabilities().slot_bytes - kRoom;
     capabilities_.slots = inner_->capabilities().slots;
     capabilities_.lingers = inner_->capabilities().lingers;
+    capabilities_.awaits_peers = inner_->capabilities().awaits_peers;
     capabilities_.asks_kernel = inner_->capabilities().asks_kernel;
   }
   std::string_view name() const noexcept override { return inner_->name(); }

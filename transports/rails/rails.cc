@@ -24,7 +24,7 @@ constexpr auto kLinger = 500ms, kLingerOwed = 1500ms;
 constexpr std::uint32_t kWarmPolls = 64, kSeldom = 8;
 
 Capabilities capabilities_over(const std::vector<std::unique_ptr<Transport>>& transports) {
-  Capabilities all{.slot_bytes = SIZE_MAX, .slots = UINT32_MAX, .lingers = true};
+  Capabilities all{.slot_bytes = SIZE_MAX, .slots = UINT32_MAX, .lingers = true, .awaits_peers = true};
   for (const auto& one : transports) {
     if (!one) continue;
     all.slot_bytes = std::min(all.slot_bytes, one->capabilities().slot_bytes - kRoom);
