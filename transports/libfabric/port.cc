@@ -57,6 +57,16 @@ Result<Port::Place> Port::join(SharedParts* parts, std::shared_ptr<const Library
   return Place{port, seat};
 }
 
+void Port::close() {
+  if (status_.ok())
+    status_ =
+        Status(Code::kSystem,
+               "libfabric's endpoint was closed, since a message that was under way into memory of a call "
+               "that had failed did not end within two seconds");
+  if (fabric_->binds()) release_regions();
+  fabric_->close_endpoint();
+}
+
 Port::~Port() {
   if (fabric_->binds()) release_regions();
   fabric_->close_endpoint();
