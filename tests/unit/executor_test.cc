@@ -154,12 +154,12 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
       seen.contains("allreduce one_shot"));  // in place, a rank would overwrite what others still read
 }
 
-TEST(Executor, NamesAPeerThatIsInAnotherCall) {
-  Cluster cluster(2, open_small);
+void expect_both_to_name_the_other(const Cluster::Open& open, std::size_t elements) {
+  Cluster cluster(2, open);
   const Query query{Collective::kAllReduce, 2, 0, 2};
   const Algorithm& row = builtin_algorithms()[0];
   ASSERT_EQ(row.collective, Collective::kAllReduce);
-  const Exercise exercise(query, 5, false);
+  const Exercise exercise(query, elements, false);
   std::vector<std::unique_ptr<Execution>> executions;
   for (Rank rank = 0; rank < 2; ++rank) {
     executions.push_back(std::make_unique<Execution>(lower(row.build(query, rank)), cluster.endpoints(rank),
@@ -176,6 +176,13 @@ TEST(Executor, NamesAPeerThatIsInAnotherCall) {
     EXPECT_NE(failure.message().find("rank " + std::to_string(1 - rank)), std::string_view::npos)
         << failure.message();
   }
+}
+
+TEST(Executor, NamesAPeerThatIsInAnotherCall) { expect_both_to_name_the_other(open_small, 5); }
+
+// What lands in memory beforehand is worth nothing before the first chunk has come.
+TEST(Executor, NamesAPeerThatIsInAnotherCallWithFreight) {
+  expect_both_to_name_the_other(open_freight, 1009);
 }
 
 }  // namespace

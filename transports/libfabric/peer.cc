@@ -276,6 +276,7 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   // Credit that comes too late for a peer that has left is no failure of ours.
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
   if (operation.purpose == Purpose::kCreditSend || gone_ || withdrawing_ || (freight && closed_)) return;
+  if (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC) return;  // as in landed()
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
 }
 
