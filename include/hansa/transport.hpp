@@ -116,7 +116,8 @@ struct Completion {
 // bytes, so both ends must know from elsewhere that such a message comes, and its length.
 //
 // A completion is written inside the call or inside a later poll(); until then the memory is the transport's:
-// it stays, and nobody writes to it. Endpoint::quiesce() ends all, and writes no completion.
+// it stays, and nobody writes to it. Endpoint::quiesce() ends all, and writes no completion; nor does a
+// transport that has failed, whose status() says why.
 class Freight {
  public:
   // Landings of a lane that are not done, and launches, at most.

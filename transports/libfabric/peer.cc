@@ -272,11 +272,12 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   operation.busy = false;
   if (is_send(operation)) --shared_->in_flight;
   const bool freight = operation.purpose == Purpose::kLaunch || operation.purpose == Purpose::kLanding;
-  if (freight) static_cast<Voyage&>(operation).finish(Completion::State::kFailed);
   // Credit that comes too late for a peer that has left is no failure of ours.
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
-  if (operation.purpose == Purpose::kCreditSend || gone_ || withdrawing_ || (freight && closed_)) return;
-  if (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC) return;  // as in landed()
+  const bool told_otherwise = gone_ || withdrawing_ || (freight && closed_) ||
+                              (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC);  // landed()
+  if (freight && told_otherwise) static_cast<Voyage&>(operation).finish(Completion::State::kFailed);
+  if (operation.purpose == Purpose::kCreditSend || told_otherwise) return;
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
 }
 
