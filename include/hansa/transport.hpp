@@ -12,6 +12,9 @@
 // combines in place) or gets and puts by pieces. Which messages go so is decided by lowering, by one
 // rule from facts both sides know, never by one side alone.
 //
+// FREIGHT. Where the endpoint has it, long messages need no slot either: they leave from the sender's memory
+// and land in the receiver's, who says where before they fly (see Freight).
+//
 // THREADS. All calls on a Transport and its Endpoints come from one thread at a time (the owner of the
 // progress context); no call blocks, none allocates after connect(), except where said and at the first
 // message of a channel.
@@ -37,6 +40,7 @@
 namespace hansa {
 
 class Memory;
+class Freight;
 
 // What a message is called where the medium needs a name (tags). `receiver` is a number that its endpoint has
 // given to one rank of one communicator, and gives to no other soon; `sender` tells the ranks apart that
@@ -78,6 +82,11 @@ struct Capabilities {
   // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.
   static constexpr std::uint32_t kLeastStreamed = 2048;
   std::size_t streams_from = SIZE_MAX;
+  // Of an endpoint: it carries messages of `freight_from` bytes and more without slots, on the first
+  // `freight_lanes` lanes. Null where it does not. Both ends say the same.
+  Freight* freight = nullptr;
+  std::size_t freight_from = SIZE_MAX;
+  std::uint16_t freight_lanes = 0;
   // The largest message of which a channel holds two.
   constexpr std::size_t message_bytes() const { return slot_bytes * (slots / 2); }
 };
@@ -102,6 +111,26 @@ struct Completion {
   enum class State : std::uint8_t { kPending, kDone, kFailed };
   State state = State::kPending;
   bool attended = false;  // the peer polls until it knows that this is done
+};
+
+// The part of an endpoint that carries long messages without slots. Each lane has, beside the sequence of its
+// slots, one of landings and launches: the n-th launch lands in the n-th landing. Nothing travels but the
+// bytes, so both ends must know from elsewhere that such a message comes, and its length.
+//
+// A completion is written inside the call or inside a later poll(); until then the memory is the transport's:
+// it stays, and nobody writes to it. Endpoint::quiesce() ends all, and writes no completion; nor does a
+// transport that has failed, whose status() says why.
+class Freight {
+ public:
+  // Landings of a lane that are not done, and launches, at most.
+  static constexpr std::uint32_t kWindow = 4;
+  virtual ~Freight() = default;
+  // The lane's next message lands in `into`, whose length it has.
+  virtual void land(std::uint16_t lane, Bytes into, Completion& done) noexcept = 0;
+  // Whether the peer has said where the lane's next launch lands. Once true it stays so until the launch.
+  virtual bool ready(std::uint16_t lane) noexcept = 0;
+  // Sends the lane's next message; after ready().
+  virtual void launch(std::uint16_t lane, BytesView from, Completion& done) noexcept = 0;
 };
 
 class Endpoint {

@@ -154,7 +154,7 @@ void Communicator::end(Operation& operation, const Status& result) {
   raise(result);
   failure_dump().await(kDumpAtFailure);
   // The caller may free its buffers now; no peer may reach them any more.
-  if (connections_ && (operation.execution == nullptr || operation.execution->plan().direct))
+  if (connections_ && (operation.execution == nullptr || operation.execution->exposes_memory()))
     connections_->quiesce();
 }
 

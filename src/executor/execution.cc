@@ -50,7 +50,9 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineCho
   from_.resize(widest);
   to_.resize(widest);
   factors_.resize(widest);
+  departures_.resize(widest);
   if (plan_.direct) direct_.bind(plan_, endpoint_of_);
+  freight_.bind(plan_, endpoint_of_);
 }
 
 std::size_t Execution::block_elements(const Operand& operand, std::uint32_t index) const {
@@ -122,6 +124,7 @@ void Execution::start_chunks(const BoundCall& bound, const std::byte* input, std
     chunks_[s] = static_cast<std::uint32_t>(std::max<std::size_t>((most + call_.chunk - 1) / call_.chunk, 1));
     unfinished_.push_back(s);
   }
+  start_freight();
 }
 
 void Execution::fail_line() {
@@ -135,7 +138,7 @@ bool Execution::advance_chunks(const std::atomic<bool>& ended, bool alone) {
   alone_ = alone;
   if (plan_.direct && failure_.ok()) failure_ = direct_.drain();
   for (bool again = true; again && failure_.ok() && !ended.load(std::memory_order_relaxed);) {
-    again = false;
+    again = freight_.active() && tend_freight();
     std::size_t kept = 0;
     std::uint32_t slowest = UINT32_MAX;
     for (std::size_t i = 0; i < unfinished_.size(); ++i) {
@@ -147,7 +150,7 @@ bool Execution::advance_chunks(const std::atomic<bool>& ended, bool alone) {
       }
     }
     unfinished_.resize(kept);
-    slowest_ = slowest;
+    slowest_ = freight_.active() ? std::min(slowest, freight_.oldest_chunk()) : slowest;
     any = any || again;
   }
   return any;
@@ -185,17 +188,29 @@ Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
       if (c == kNoChannel || !gone(plan_.channels[c].peer)) continue;
       if (cursors_[c].position != position_of_[k] || cursors_[c].chunk != next_[index]) continue;
       const Channel& channel = plan_.channels[c];
-      const bool there = channel.outgoing ? endpoint_of_[c]->reserve(channel.lane, 0) != nullptr
-                                          : endpoint_of_[c]->peek(channel.lane, 0).data != nullptr;
-      if (!there) return channel.peer;
+      if (!may_move(c, index)) return channel.peer;
     }
   }
   return -1;
 }
 
+// Whether the channel's next message, which is the step's, finds any of what it needs.
+bool Execution::may_move(std::uint32_t c, std::uint32_t step) const {
+  const Channel& channel = plan_.channels[c];
+  if (freight_.carries(c, next_[step], step_elements(step, next_[step]) * element_bytes_)) {
+    const FreightMessages::Ring& ring = freight_.ring(c);
+    return channel.outgoing
+               ? ring.freight->ready(channel.lane)
+               : ring.taken != ring.begun && ring.at(ring.taken).done.state == Completion::State::kDone;
+  }
+  return channel.outgoing ? endpoint_of_[c]->reserve(channel.lane, 0) != nullptr
+                          : endpoint_of_[c]->peek(channel.lane, 0).data != nullptr;
+}
+
 bool Execution::acquire(std::uint32_t operand, std::uint32_t step, std::size_t bytes) {
   const std::uint32_t index = plan_.channel_of[operand];
   if (index == kNoChannel) return true;
+  if (freight_.carries(index, next_[step], bytes)) return acquire_freight(index);
   const Channel& channel = plan_.channels[index];
   Endpoint& endpoint = *endpoint_of_[index];
   const std::size_t slot = endpoint.capabilities().slot_bytes;
@@ -226,7 +241,7 @@ bool Execution::try_step(std::uint32_t index) {
     finish_chunk(index);
     return true;
   }
-  if (!dependencies_met(index, chunk)) return false;
+  if (!dependencies_met(index, chunk) || freight_.holds_back(index, chunk)) return false;
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
   if (accepts(index, bytes) && !direct_.announced(index)) announce(index, bytes);
   if (!on_turn(index, chunk)) return false;
@@ -255,6 +270,8 @@ void Execution::hand_over(std::uint32_t index, std::size_t bytes) {
     if (c == kNoChannel) continue;
     if (goes_direct(k, bytes))
       hand_over_direct(k, index, bytes);
+    else if (freight_.carries(c, next_[index], bytes))
+      hand_over_freight(k - step.operands, c, bytes);
     else
       hand_over_cells(plan_.channels[c], *endpoint_of_[c], index, bytes);
     if (plan_.direct) direct_.remote(k) = {};  // the next chunk's memory lies elsewhere
@@ -279,21 +296,20 @@ void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std:
   if (channel.outgoing && bytes > slot) (void)fault_point(Point::kMessageSent);
 }
 
-void Execution::pass(std::uint32_t index) {
-  const Channel& channel = plan_.channels[index];
-  Cursor& cursor = cursors_[index];
+bool Execution::move_on(const Channel& channel, Cursor& cursor) const {
   const auto has = [&] { return cursor.chunk < chunks_[channel.steps[cursor.position]]; };
   if (plan_.order == ChunkOrder::kStepMajor) {
     ++cursor.chunk;
     if (!has()) cursor = {cursor.position + 1, 0};
-    return;
+    return cursor.position < channel.steps.size();
   }
   // Steps that have no bytes left in this chunk are passed over; after a whole round without any the
   // channel is done, and the cursor stays where no step looks for it.
   for (std::size_t tried = 0; tried <= channel.steps.size(); ++tried) {
     if (++cursor.position == channel.steps.size()) cursor = {0, cursor.chunk + 1};
-    if (has()) return;
+    if (has()) return true;
   }
+  return false;
 }
 
 Status Execution::mismatch(const Channel& channel, std::size_t theirs, std::size_t ours) const {

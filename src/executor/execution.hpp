@@ -10,6 +10,7 @@
 
 #include "executor/call.hpp"
 #include "executor/direct_messages.hpp"
+#include "executor/freight_messages.hpp"
 #include "executor/operand_cursor.hpp"
 #include "executor/straight_line.hpp"
 #include "executor/workspace.hpp"
@@ -65,11 +66,15 @@ class Execution {
     return line_ != nullptr ? advance_line(ended) : advance_chunks(ended, alone);
   }
   bool done() const noexcept {
-    return (line_ != nullptr ? line_->done() : unfinished_.empty()) || !failure_.ok();
+    return (line_ != nullptr ? line_->done() : unfinished_.empty() && freight_.flying() == 0) ||
+           !failure_.ok();
   }
   // Why the call cannot be finished; ok while it can.
   const Status& failure() const noexcept { return failure_; }
   const Plan& plan() const noexcept { return plan_; }
+  // Whether transports and peers reach memory of the caller's themselves, so that a call that failed must be
+  // ended there, too (Endpoint::quiesce).
+  bool exposes_memory() const noexcept { return plan_.direct || (line_ == nullptr && freight_.active()); }
   // A rank for which `gone` and without which some step that is next on its channel cannot run: its message
   // has not come, or it gives back no slots. -1 if there is none.
   Rank waits_for(const std::function<bool(Rank)>& gone) const;
@@ -94,6 +99,7 @@ class Execution {
   void fail_line();
   bool try_step(std::uint32_t step);
   bool dependencies_met(std::uint32_t step, std::uint32_t chunk) const;
+  bool may_move(std::uint32_t channel, std::uint32_t step) const;
   bool on_turn(std::uint32_t step, std::uint32_t chunk) const;
   // Whether the operand's message can move now; collects its cells.
   bool acquire(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
@@ -102,7 +108,7 @@ class Execution {
     return call_.stamp ^ length_stamp(total_[step] * element_bytes_);
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
-  void prepare(const Step& step, CombineCall& combine, std::size_t bytes);
+  void prepare(const Step& step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes);
   int streamed_destination(std::uint32_t step, std::size_t bytes) const;
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
@@ -133,7 +139,23 @@ class Execution {
   Bytes local_memory(const Operand& operand, std::size_t bytes, std::uint32_t chunk) const;
   void hand_over(std::uint32_t step, std::size_t bytes);
   void finish_chunk(std::uint32_t step);
-  void pass(std::uint32_t channel);
+  void pass(std::uint32_t channel) { (void)move_on(plan_.channels[channel], cursors_[channel]); }
+  // To the channel's next message; false if there is none.
+  bool move_on(const Channel& channel, Cursor& cursor) const;
+  std::byte* address_of(const Operand& operand, std::uint32_t block, std::uint32_t chunk) const;
+  void start_freight();
+  bool tend_freight();
+  void fail_freight(std::uint32_t channel);
+  void post_landings(std::uint32_t channel);
+  std::byte* run_of(const Operand& operand, std::uint32_t chunk) const;
+  std::byte* landing_place(std::uint32_t step, std::uint32_t chunk) const;
+  std::byte* landed(std::uint32_t channel) {
+    FreightMessages::Ring& ring = freight_.ring(channel);
+    return ring.at(ring.taken).memory;
+  }
+  bool acquire_freight(std::uint32_t channel);
+  void route_freight(std::uint32_t step, std::uint32_t chunk, const CombineCall& combine, std::size_t bytes);
+  void hand_over_freight(std::uint32_t k, std::uint32_t channel, std::size_t bytes);
   Status mismatch(const Channel& channel, std::size_t theirs, std::size_t ours) const;
   void fail_mismatch(const Channel& channel, const Arrival& arrival, std::size_t expected);
   std::size_t step_elements(std::uint32_t step, std::uint32_t chunk) const;
@@ -164,6 +186,9 @@ class Execution {
   std::uint32_t slowest_ = 0;                 // the least of next_ over unfinished steps
   std::byte *scratch_ = nullptr, *pieces_ = nullptr;
   DirectMessages direct_;
+  FreightMessages freight_;
+  std::vector<Cursor> landing_cursors_;              // by channel: the next message that may need a place
+  std::vector<FreightMessages::Voyage> departures_;  // by operand of the running step
   std::vector<Completion> copies_;  // by operand of the running step; stay when a call is given up
   bool fetched_ahead_ = false, second_piece_ = false;
   Rank copies_with_ = -1;

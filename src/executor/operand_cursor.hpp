@@ -18,6 +18,12 @@ class OperandCursor {
 
   // Contiguous memory, moved to where the next block lies by place_at().
   static OperandCursor local() { return {}; }
+  // A message that lies packed in one run of memory.
+  static OperandCursor run(std::byte* memory) {
+    OperandCursor cursor;
+    cursor.at_ = memory;
+    return cursor;
+  }
   // The cells of a message, packed, from its first cell on.
   static OperandCursor message(Endpoint* endpoint, std::uint16_t lane, bool outgoing) {
     OperandCursor cursor;

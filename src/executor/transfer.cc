@@ -10,7 +10,7 @@
 
 namespace hansa {
 
-void Execution::prepare(const Step& step, CombineCall& combine, std::size_t bytes) {
+void Execution::prepare(const Step& step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes) {
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
   combine.type = call_.type;
   combine.op = call_.op;
@@ -22,6 +22,9 @@ void Execution::prepare(const Step& step, CombineCall& combine, std::size_t byte
       walk_[k] = OperandCursor::local();
     else if (goes_direct(operand, bytes))
       walk_[k] = OperandCursor::remote(direct_.remote(operand).mapped, Workspace::kPiece);
+    else if (freight_.carries(channel, chunk, bytes))
+      walk_[k] =
+          plan_.channels[channel].outgoing ? OperandCursor::idle() : OperandCursor::run(landed(channel));
     else
       walk_[k] = OperandCursor::message(endpoint_of_[channel], plan_.channels[channel].lane,
                                         plan_.channels[channel].outgoing);
@@ -32,23 +35,25 @@ void Execution::prepare(const Step& step, CombineCall& combine, std::size_t byte
   }
 }
 
+std::byte* Execution::address_of(const Operand& operand, std::uint32_t block, std::uint32_t chunk) const {
+  const Schedule& schedule = plan_.schedule;
+  if (operand.place == Place::kScratch) {
+    const std::uint32_t slot = nth_id(operand.blocks, block, schedule.scratch_blocks) +
+                               chunk % plan_.window * schedule.scratch_blocks;
+    return scratch_ + slot * scratch_stride_;
+  }
+  // As numbers: in a group of messages the offsets are addresses, and the base is null.
+  const auto base =
+      reinterpret_cast<std::uintptr_t>(operand.place == Place::kInput ? call_.input : call_.output);
+  const Extent extent = call_.map.at(operand.place, nth_id(operand.blocks, block, schedule.blocks));
+  return reinterpret_cast<std::byte*>(base + (extent.offset + chunk * call_.chunk) * element_bytes_);
+}
+
 void Execution::place(const Step& step, std::uint32_t block, std::uint32_t chunk) {
   const Schedule& schedule = plan_.schedule;
   for (std::uint32_t k = 0; k < std::uint32_t{step.sources} + step.destinations; ++k) {
     const Operand& operand = schedule.operands[step.operands + k];
-    if (operand.place == Place::kPeer) continue;
-    if (operand.place == Place::kScratch) {
-      const std::uint32_t slot = nth_id(operand.blocks, block, schedule.scratch_blocks) +
-                                 chunk % plan_.window * schedule.scratch_blocks;
-      walk_[k].place_at(scratch_ + slot * scratch_stride_);
-      continue;
-    }
-    // As numbers: in a group of messages the offsets are addresses, and the base is null.
-    const auto base =
-        reinterpret_cast<std::uintptr_t>(operand.place == Place::kInput ? call_.input : call_.output);
-    const Extent extent = call_.map.at(operand.place, nth_id(operand.blocks, block, schedule.blocks));
-    walk_[k].place_at(
-        reinterpret_cast<std::byte*>(base + (extent.offset + chunk * call_.chunk) * element_bytes_));
+    if (operand.place != Place::kPeer) walk_[k].place_at(address_of(operand, block, chunk));
   }
 }
 
@@ -183,7 +188,8 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const Operand& measure = schedule.operands[measure_of_[index]];
   CombineCall combine;
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
-  prepare(step, combine, bytes);
+  prepare(step, chunk, combine, bytes);
+  if (freight_.active()) route_freight(index, chunk, combine, bytes);
   // An offer is read by its takers themselves.
   bool writes = false;
   for (std::uint32_t k = step.sources; k < count; ++k) {

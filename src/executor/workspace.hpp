@@ -2,8 +2,10 @@
 // largest need so far and stays.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace hansa {
 
@@ -15,9 +17,28 @@ class Workspace {
 
   // At least so many bytes, of any content, aligned to cache lines.
   std::byte* scratch(std::size_t bytes) { return scratch_.at_least(bytes); }
-  std::size_t bytes() const { return scratch_.bytes() + pieces_.bytes(); }
+  std::size_t bytes() const { return scratch_.bytes() + pieces_.bytes() + pads_.size() * pad_bytes_; }
   // Room for so many pieces, each of which fits a cache with its like.
   std::byte* pieces(std::size_t count) { return pieces_.at_least(count * kPiece); }
+
+  // Pads are for messages that lie in no memory of the user's, of so many bytes at most. Those that the last
+  // call did not give back are taken for free: it has failed, and its communicator runs no more.
+  void start_pads(std::size_t bytes) {
+    if (bytes > pad_bytes_) pads_.clear();
+    pad_bytes_ = std::max(pad_bytes_, bytes);
+    free_pads_.clear();
+    for (Area& pad : pads_) free_pads_.push_back(pad.at_least(pad_bytes_));
+  }
+  std::byte* take_pad() {
+    if (free_pads_.empty()) free_pads_.push_back(pads_.emplace_back().at_least(pad_bytes_));
+    std::byte* const pad = free_pads_.back();
+    free_pads_.pop_back();
+    return pad;
+  }
+  // Null is none.
+  void give_pad(std::byte* pad) {
+    if (pad != nullptr) free_pads_.push_back(pad);
+  }
 
  private:
   class Area {
@@ -45,6 +66,9 @@ class Workspace {
     std::size_t bytes_ = 0;
   };
   Area scratch_, pieces_;
+  std::vector<Area> pads_;
+  std::size_t pad_bytes_ = 0;
+  std::vector<std::byte*> free_pads_;
 };
 
 }  // namespace hansa

@@ -7,7 +7,7 @@ namespace {
 
 template <std::uint64_t kSeed>
 Result<std::unique_ptr<Transport>> open(const TransportOptions& options) {
-  HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, {256, 4}));
+  HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, {256, 4}, 256));
   const std::uint64_t seed = kSeed * 64 + static_cast<std::uint64_t>(options.rank);
   return delaying_transport(std::move(inner), options.lanes, seed);
 }

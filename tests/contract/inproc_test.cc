@@ -10,10 +10,14 @@ Result<std::unique_ptr<Transport>> open(const TransportOptions& options) { retur
 Result<std::unique_ptr<Transport>> open_small(const TransportOptions& options) {
   return open_inproc(options, {64, 2});
 }
+Result<std::unique_ptr<Transport>> open_freight(const TransportOptions& options) {
+  return open_inproc(options, {64, 2}, 64);
+}
 
 INSTANTIATE_TEST_SUITE_P(Inproc, TransportContract,
                          testing::Values(TransportCase{"Threads", RunAs::kThreads, open},
-                                         TransportCase{"Small", RunAs::kThreads, open_small}),
+                                         TransportCase{"Small", RunAs::kThreads, open_small},
+                                         TransportCase{"Freight", RunAs::kThreads, open_freight}),
                          case_name);
 
 }  // namespace

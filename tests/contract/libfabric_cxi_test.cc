@@ -68,7 +68,7 @@ TEST_F(CxiTest, ShortQueuesMakeFewerSlots) {
 
 TEST_F(CxiTest, WhoFindsNoRoomOnAnEndpointHasAnother) {
   for (const bool room : {true, false}) {
-    set("CXI_RULES_QUEUE", room ? "128" : "64");
+    set("CXI_RULES_QUEUE", room ? "192" : "64");
     SharedParts parts;
     std::vector<std::unique_ptr<Transport>> opened;
     std::vector<libfabric::Address> addresses;

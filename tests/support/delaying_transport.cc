@@ -97,6 +97,14 @@ struct Access {
   Completion* done = nullptr;
 };
 
+// A message without a slot that has not been passed on.
+struct Cargo {
+  bool launch = false;
+  std::uint16_t lane = 0;
+  Bytes memory;
+  Completion* done = nullptr;
+};
+
 // All that an endpoint holds back; the transport's poll() moves it.
 class DelayedPeer {
  public:
@@ -106,13 +114,21 @@ class DelayedPeer {
   }
 
   bool idle() const {
-    return accesses.empty() &&
+    return accesses.empty() && cargo.empty() &&
            std::none_of(lanes.begin(), lanes.end(), [](const DelayedLane& lane) { return lane.holds(); });
   }
 
   bool advance(bool all) {
     bool moved = false;
     for (DelayedLane& lane : lanes) moved |= lane.advance(all);
+    for (; !cargo.empty() && (all || mood_.willing()); cargo.pop_front(), moved = true) {
+      const Cargo& first = cargo.front();
+      Freight& freight = *inner->capabilities().freight;
+      if (first.launch)
+        freight.launch(first.lane, first.memory, *first.done);
+      else
+        freight.land(first.lane, first.memory, *first.done);
+    }
     while (!accesses.empty() && mood_.willing()) {
       const std::uint32_t which = mood_.draw(static_cast<std::uint32_t>(accesses.size()));
       const Access access = accesses[which];
@@ -130,17 +146,19 @@ class DelayedPeer {
   std::unique_ptr<Endpoint> inner;
   std::vector<DelayedLane> lanes;
   std::vector<Access> accesses;
+  std::deque<Cargo> cargo;
 
  private:
   Mood mood_;
 };
 
-class DelayingEndpoint final : public Endpoint {
+class DelayingEndpoint final : public Endpoint, Freight {
  public:
   DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, Staged staged, bool maps)
       : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()), maps_(maps) {
     capabilities_.streams_from = 0;
     capabilities_.staged = staged;
+    if (capabilities_.freight != nullptr) capabilities_.freight = this;
   }
   ~DelayingEndpoint() override {
     for (DelayedLane& lane : peer_->lanes) lane.advance(true);
@@ -168,7 +186,20 @@ class DelayingEndpoint final : public Endpoint {
     done.state = Completion::State::kPending;
     peer_->accesses.push_back({true, remote, offset, {}, from, &done});
   }
+  // What is held back is only launched once the inner endpoint is ready for it, which it then stays.
+  bool ready(std::uint16_t lane) noexcept override {
+    const auto held = std::any_of(peer_->cargo.begin(), peer_->cargo.end(),
+                                  [&](const Cargo& one) { return one.launch && one.lane == lane; });
+    return !held && peer_->inner->capabilities().freight->ready(lane);
+  }
+  void land(std::uint16_t lane, Bytes into, Completion& done) noexcept override {
+    peer_->cargo.push_back({false, lane, into, &done});
+  }
+  void launch(std::uint16_t lane, BytesView from, Completion& done) noexcept override {
+    peer_->cargo.push_back({true, lane, {const_cast<std::byte*>(from.data()), from.size()}, &done});
+  }
   void quiesce() noexcept override {
+    peer_->cargo.clear();
     for (const Access& access : peer_->accesses) access.done->state = Completion::State::kFailed;
     peer_->accesses.clear();
     peer_->inner->quiesce();

@@ -67,6 +67,26 @@ TEST(Executor, RunsEveryAlgorithmAtEverySize) {
   }
 }
 
+// All but the first chunk of what is as long goes without slots.
+Result<std::unique_ptr<Transport>> open_freight(const TransportOptions& options) {
+  return open_inproc(options, {64, 4}, 24);
+}
+
+TEST(Executor, RunsEveryAlgorithmWithFreight) {
+  for (const Rank ranks : {2, 3, 5, 8}) {
+    Cluster cluster(ranks, open_freight);
+    for (const Algorithm& row : builtin_algorithms())
+      for (const std::size_t elements : {1, 17, 97, 1009})
+        for (const bool in_place : {false, true}) {
+          if (in_place && row.collective == Collective::kAllToAll) continue;
+          const Rank root = rooted(row.collective) ? ranks - 1 : 0;
+          for (const Query& query : on_layouts(row, {row.collective, ranks, root, 2}))
+            ASSERT_EQ(run(cluster, row, query, elements, in_place, 1), "")
+                << describe(row, query, elements, in_place);
+        }
+  }
+}
+
 TEST(Executor, IsRightInAThousandDelayedOrders) {
   std::mt19937_64 random(20261121);
   const auto rows = builtin_algorithms();
@@ -74,8 +94,8 @@ TEST(Executor, IsRightInAThousandDelayedOrders) {
     const Rank ranks = static_cast<Rank>(2 + random() % 7);
     std::uint64_t each = seed * 64;
     Cluster cluster(ranks, [&](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
-      HANSA_ASSIGN_OR_RETURN(auto inner,
-                             open_inproc(options, {64, 2 + static_cast<std::uint32_t>(seed % 3)}));
+      HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, {64, 2 + static_cast<std::uint32_t>(seed % 3)},
+                                                     seed % 2 == 0 ? 16 : SIZE_MAX));
       return delaying_transport(std::move(inner), options.lanes, ++each);
     });
     const Algorithm& row = rows[random() % rows.size()];
@@ -84,7 +104,7 @@ TEST(Executor, IsRightInAThousandDelayedOrders) {
               static_cast<std::uint32_t>(2 + random() % 7)});
     if (some.empty()) continue;
     const Query& query = some[seed % some.size()];
-    const std::size_t elements = 1 + random() % 100;
+    const std::size_t elements = 1 + random() % (seed % 2 == 0 ? 500 : 100);
     const bool in_place = random() % 2 == 0 && row.collective != Collective::kAllToAll;
     ASSERT_EQ(run(cluster, row, query, elements, in_place, seed), "")
         << describe(row, query, elements, in_place) << ", seed " << seed;
@@ -134,12 +154,12 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
       seen.contains("allreduce one_shot"));  // in place, a rank would overwrite what others still read
 }
 
-TEST(Executor, NamesAPeerThatIsInAnotherCall) {
-  Cluster cluster(2, open_small);
+void expect_both_to_name_the_other(const Cluster::Open& open, std::size_t elements) {
+  Cluster cluster(2, open);
   const Query query{Collective::kAllReduce, 2, 0, 2};
   const Algorithm& row = builtin_algorithms()[0];
   ASSERT_EQ(row.collective, Collective::kAllReduce);
-  const Exercise exercise(query, 5, false);
+  const Exercise exercise(query, elements, false);
   std::vector<std::unique_ptr<Execution>> executions;
   for (Rank rank = 0; rank < 2; ++rank) {
     executions.push_back(std::make_unique<Execution>(lower(row.build(query, rank)), cluster.endpoints(rank),
@@ -156,6 +176,13 @@ TEST(Executor, NamesAPeerThatIsInAnotherCall) {
     EXPECT_NE(failure.message().find("rank " + std::to_string(1 - rank)), std::string_view::npos)
         << failure.message();
   }
+}
+
+TEST(Executor, NamesAPeerThatIsInAnotherCall) { expect_both_to_name_the_other(open_small, 5); }
+
+// What lands in memory beforehand is worth nothing before the first chunk has come.
+TEST(Executor, NamesAPeerThatIsInAnotherCallWithFreight) {
+  expect_both_to_name_the_other(open_freight, 1009);
 }
 
 }  // namespace

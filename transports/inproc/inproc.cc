@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 
+#include "transports/inproc/freight.hpp"
 #include "transports/inproc/ring.hpp"
 #include "transports/process.hpp"
 
@@ -17,8 +18,10 @@ namespace {
 struct Link {
   Link(std::uint16_t lanes, SlotShape shape) {
     for (std::uint16_t lane = 0; lane < lanes; ++lane) rings.push_back(std::make_unique<Ring>(shape));
+    landings = std::make_shared<Landings>(lanes);
   }
   std::vector<std::unique_ptr<Ring>> rings;  // by lane
+  std::shared_ptr<Landings> landings;
   // The receiver's own memory is open to the sender's get() and put() until the receiver closes it.
   std::mutex mutex;
   bool closed = false;
@@ -56,11 +59,13 @@ struct Address {
   std::uint16_t lanes = 0;
 };
 
-class InprocEndpoint final : public Endpoint {
+class InprocEndpoint final : public Endpoint, Freight {
  public:
   InprocEndpoint(const Capabilities& capabilities, std::shared_ptr<Link> outgoing,
                  std::shared_ptr<Link> incoming)
-      : capabilities_(capabilities), outgoing_(std::move(outgoing)), incoming_(std::move(incoming)) {}
+      : capabilities_(capabilities), outgoing_(std::move(outgoing)), incoming_(std::move(incoming)) {
+    if (capabilities_.freight_lanes > 0) capabilities_.freight = this;
+  }
 
   const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
@@ -91,6 +96,16 @@ class InprocEndpoint final : public Endpoint {
   void quiesce() noexcept override {
     const std::lock_guard lock(incoming_->mutex);
     incoming_->closed = true;
+    incoming_->landings->close();
+  }
+
+  void land(std::uint16_t lane, Bytes into, Completion& done) noexcept override {
+    incoming_->landings->land(lane, into, done);
+  }
+  bool ready(std::uint16_t lane) noexcept override { return outgoing_->landings->ready(lane); }
+  void launch(std::uint16_t lane, BytesView from, Completion& done) noexcept override {
+    outgoing_->landings->fill(lane, from);
+    done.state = Completion::State::kDone;
   }
 
  private:
@@ -112,8 +127,13 @@ class InprocEndpoint final : public Endpoint {
 
 class InprocTransport final : public Transport {
  public:
-  InprocTransport(const TransportOptions& options, SlotShape shape)
-      : capabilities_{.slot_bytes = shape.bytes, .slots = shape.count, .direct = true, .direct_own = true},
+  InprocTransport(const TransportOptions& options, SlotShape shape, std::size_t freight_from)
+      : capabilities_{.slot_bytes = shape.bytes,
+                      .slots = shape.count,
+                      .direct = true,
+                      .direct_own = true,
+                      .freight_from = freight_from,
+                      .freight_lanes = freight_from == SIZE_MAX ? std::uint16_t{0} : options.lanes},
         address_{process_identity(), random_u64(), options.communicator, shape, options.lanes},
         inbox_(std::make_shared<Inbox>(options.lanes, shape)) {
     inboxes().publish(address_.inbox, inbox_);
@@ -142,16 +162,24 @@ class InprocTransport final : public Transport {
     }
     const std::shared_ptr<Inbox> inbox = inboxes().find(theirs.inbox);
     if (!inbox) return Status(Code::kRemote, fmt::format("rank {} has closed its inproc transport", peer));
+    auto incoming = inbox_->link_from(theirs.inbox);
+    if (capabilities_.freight_lanes > 0) landings_.push_back(incoming->landings);
     return std::unique_ptr<Endpoint>(std::make_unique<InprocEndpoint>(
-        capabilities_, inbox->link_from(address_.inbox), inbox_->link_from(theirs.inbox)));
+        capabilities_, inbox->link_from(address_.inbox), std::move(incoming)));
   }
 
-  bool poll() noexcept override { return false; }  // the other side's stores are all there is
+  // The other side's stores are all there is, but for completions.
+  bool poll() noexcept override {
+    bool any = false;
+    for (const auto& landings : landings_) any = landings->complete() || any;
+    return any;
+  }
 
  private:
   Capabilities capabilities_;
   Address address_;
   std::shared_ptr<Inbox> inbox_;
+  std::vector<std::shared_ptr<Landings>> landings_;  // that peers fill
 };
 
 }  // namespace
@@ -159,8 +187,9 @@ class InprocTransport final : public Transport {
 
 Status probe_inproc() { return {}; }
 
-Result<std::unique_ptr<Transport>> open_inproc(const TransportOptions& options, SlotShape shape) {
-  return std::unique_ptr<Transport>(std::make_unique<inproc::InprocTransport>(options, shape));
+Result<std::unique_ptr<Transport>> open_inproc(const TransportOptions& options, SlotShape shape,
+                                               std::size_t freight_from) {
+  return std::unique_ptr<Transport>(std::make_unique<inproc::InprocTransport>(options, shape, freight_from));
 }
 
 }  // namespace hansa

@@ -13,7 +13,10 @@ namespace hansa {
 inline constexpr SlotShape kInprocSlots{32 * 1024, 8};
 
 Status probe_inproc();
+// `freight_from`: messages of so many bytes go without slots, for tests; all memory is reachable anyhow. The
+// same on all ranks.
 Result<std::unique_ptr<Transport>> open_inproc(const TransportOptions& options,
-                                               SlotShape shape = kInprocSlots);
+                                               SlotShape shape = kInprocSlots,
+                                               std::size_t freight_from = SIZE_MAX);
 
 }  // namespace hansa

@@ -18,7 +18,7 @@
 namespace hansa::libfabric {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x34494648;  // "HFI4"
+constexpr std::uint32_t kMagic = 0x35494648;  // "HFI5"
 constexpr std::size_t kLongestName = 512;
 
 // As it travels; ranks of other endianness are refused by the magic number.
@@ -34,6 +34,8 @@ struct Wire {
   std::uint32_t provider;
   std::uint32_t number;
   std::uint32_t sender;
+  std::uint32_t freight_lanes;
+  std::uint32_t unused;
 };
 
 std::uint64_t mix(std::uint64_t hash, std::string_view text) {  // FNV-1a
@@ -126,7 +128,8 @@ std::vector<std::byte> Address::encode() const {
                   port,     slot_bytes,
                   slots,    lanes,
                   provider, number,
-                  sender};
+                  sender,   freight_lanes,
+                  0};
   std::vector<std::byte> bytes(sizeof wire + name.size());
   std::memcpy(bytes.data(), &wire, sizeof wire);
   if (!name.empty()) std::memcpy(bytes.data() + sizeof wire, name.data(), name.size());
@@ -139,7 +142,8 @@ Result<Address> Address::decode(BytesView bytes) {
   std::memcpy(&wire, bytes.data(), sizeof wire);
   const BytesView name = bytes.subspan(sizeof wire);
   if (wire.magic != kMagic || wire.name_bytes != name.size() || name.empty() || name.size() > kLongestName ||
-      wire.lanes > 0xffff || wire.number >= 1u << MessageId::kReceiverBits || wire.sender > 0xff) {
+      wire.lanes > 0xffff || wire.number >= 1u << MessageId::kReceiverBits || wire.sender > 0xff ||
+      wire.freight_lanes > 0xff || wire.unused != 0) {
     return Status(Code::kInvalidArgument, "not a libfabric address of this build");
   }
   return Address{.loopback = wire.loopback,
@@ -151,6 +155,7 @@ Result<Address> Address::decode(BytesView bytes) {
                  .provider = wire.provider,
                  .number = static_cast<std::uint16_t>(wire.number),
                  .sender = static_cast<std::uint8_t>(wire.sender),
+                 .freight_lanes = static_cast<std::uint8_t>(wire.freight_lanes),
                  .name = {name.begin(), name.end()}};
 }
 

@@ -35,10 +35,11 @@ struct Address {
   std::uint64_t communicator = 0;
   std::uint64_t port = 0;  // random: a port opened anew may have the name of one before it
   std::uint16_t lanes = 0;
-  std::uint32_t provider = 0;   // hash of its name
-  std::uint16_t number = 0;     // the receiver's in tags of messages to this rank
-  std::uint8_t sender = 0;      // the sender's in tags of messages from it
-  std::vector<std::byte> name;  // the provider's own, from fi_getname()
+  std::uint32_t provider = 0;      // hash of its name
+  std::uint16_t number = 0;        // the receiver's in tags of messages to this rank
+  std::uint8_t sender = 0;         // the sender's in tags of messages from it
+  std::uint8_t freight_lanes = 0;  // on which it takes messages without slots
+  std::vector<std::byte> name;     // the provider's own, from fi_getname()
 
   std::vector<std::byte> encode() const;
   // Of bytes that a stranger may have sent. kInvalidArgument where they are no such address.

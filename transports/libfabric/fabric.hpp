@@ -44,6 +44,8 @@ class Fabric {
   // Makes memory known to the provider where it asks for that (FI_MR_LOCAL); otherwise null, which send() and
   // receive() take as well. To be closed before the fabric, and before the endpoint if and only if `binds()`.
   Result<Owned<fid_mr>> enroll(Bytes memory);
+  // Whether it asks for that.
+  bool registers() const { return wants(FI_MR_LOCAL); }
   // Regions belong to the endpoint (FI_MR_ENDPOINT), so that what is posted must end before they are closed.
   bool binds() const { return wants(FI_MR_LOCAL) && wants(FI_MR_ENDPOINT); }
 
@@ -53,16 +55,19 @@ class Fabric {
   // As libfabric's: 0, -FI_EAGAIN (call read(), then try again) or another negated error. The context is a
   // fi_context2 that stays where it is until its completion.
   ssize_t send(BytesView message, fid_mr* memory, fi_addr_t peer, std::uint64_t tag, void* context) {
+    if (!endpoint_) return -FI_ESHUTDOWN;
     return fi_tsend(endpoint_.get(), message.data(), message.size(), describe(memory), peer, tag, context);
   }
   ssize_t receive(Bytes buffer, fid_mr* memory, fi_addr_t peer, std::uint64_t tag, void* context) {
+    if (!endpoint_) return -FI_ESHUTDOWN;
     return fi_trecv(endpoint_.get(), buffer.data(), buffer.size(), describe(memory),
                     directed() ? peer : FI_ADDR_UNSPEC, tag, 0, context);
   }
   // Asks for the end of a posted receive: it then fails with FI_ECANCELED, unless a message is in it already.
-  void cancel(void* context) { fi_cancel(&endpoint_->fid, context); }
-  // From now on the provider touches no buffer. Memory it knew may be closed and freed; nothing else may be
-  // called.
+  void cancel(void* context) {
+    if (endpoint_) fi_cancel(&endpoint_->fid, context);
+  }
+  // From now on the provider touches no buffer, and takes no call. Memory it knew may be closed and freed.
   void close_endpoint() { endpoint_.reset(); }
   // Number of completions, -FI_EAGAIN for none, -FI_EAVAIL for a failed one (then read_error()).
   ssize_t read(fi_cq_msg_entry* entries, std::size_t count) {

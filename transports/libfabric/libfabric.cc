@@ -23,14 +23,19 @@ constexpr std::uint32_t kFewestSlots = 2;
 // Peers for whose receives a rank has room for certain beside another of its communicator, whose room is for
 // all of them: most algorithms of many ranks have few peers each.
 constexpr Rank kBookedPeers = 8;
+// That a message may take to end which cannot be called off any more.
+constexpr std::chrono::milliseconds kQuiesce{2000};
+// That sends are waited for which nobody may take any more: they write to no memory of ours.
+constexpr std::chrono::milliseconds kLastSends{50};
 
 // What transport and endpoints share, so that either may be destroyed first.
 class Core {
  public:
-  Core(const TransportOptions& options, SlotShape shape, std::shared_ptr<Port> port, const Port::Seat& seat,
-       bool loopback)
-      : capabilities_{.slot_bytes = shape.bytes,
-                      .slots = shape.count,
+  Core(const TransportOptions& options, const Channels& channels, std::shared_ptr<Port> port,
+       const Port::Seat& seat, bool loopback)
+      : channels_(channels),
+        capabilities_{.slot_bytes = channels.shape.bytes,
+                      .slots = channels.shape.count,
                       .lingers = true,
                       .asks_kernel = asks_kernel(port->fabric().info())},
         rank_(options.rank),
@@ -40,14 +45,15 @@ class Core {
         seat_(seat),
         port_(std::move(port)),
         address_{.loopback = loopback ? loopback_identity() : 0,
-                 .slot_bytes = static_cast<std::uint32_t>(shape.bytes),
-                 .slots = shape.count,
+                 .slot_bytes = static_cast<std::uint32_t>(channels.shape.bytes),
+                 .slots = channels.shape.count,
                  .communicator = options.communicator,
                  .port = port_->generation(),
                  .lanes = options.lanes,
                  .provider = provider_identity(port_->fabric().info().fabric_attr->prov_name),
                  .number = seat.number,
                  .sender = seat.sender,
+                 .freight_lanes = static_cast<std::uint8_t>(channels.freight_lanes),
                  .name = port_->fabric().name()} {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -71,6 +77,7 @@ class Core {
     return index < names_.size() ? names_[index] : fmt::format("rank {}", rank);
   }
 
+  Channels channels_;
   Capabilities capabilities_;
   Rank rank_;
   std::chrono::milliseconds patience_;
@@ -142,10 +149,11 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
     HANSA_ASSIGN_OR_RETURN(Door* const door,
                            port_->door(address, theirs.port, fabric.directed() ? 0 : sender_bits(rank),
                                        fabric.directed() ? 0 : sender_bits(rank_)));
+    Channels channels = channels_;
+    channels.freight_lanes = std::min<std::uint16_t>(channels.freight_lanes, theirs.freight_lanes);
     const PeerSetup setup{.self = rank_,
                           .rank = rank,
-                          .lanes = address_.lanes,
-                          .shape = {capabilities_.slot_bytes, capabilities_.slots},
+                          .channels = channels,
                           .ours = {seat_.number, theirs.sender, address},
                           .theirs = {theirs.number, seat_.sender, address},
                           .name = name_of(rank)};
@@ -220,13 +228,18 @@ void Core::withdraw() {
   }
 }
 
-class LibfabricEndpoint final : public SlotsOnlyEndpoint {
+class LibfabricEndpoint final : public SlotsOnlyEndpoint, Freight {
  public:
   LibfabricEndpoint(std::shared_ptr<Core> core, Peer& peer)
-      : core_(std::move(core)), port_(core_->port()), peer_(peer) {}
-  ~LibfabricEndpoint() override { close(); }
+      : core_(std::move(core)), port_(core_->port()), peer_(peer), capabilities_(core_->capabilities()) {
+    capabilities_.freight_lanes = peer.channels().freight_lanes;
+    if (capabilities_.freight_lanes == 0) return;
+    capabilities_.freight = this;
+    capabilities_.freight_from = kFreightFrom;
+  }
+  ~LibfabricEndpoint() override { quiesce(); }
 
-  const Capabilities& capabilities() const noexcept override { return core_->capabilities(); }
+  const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
     const std::scoped_lock turn(port_.turn());
     return peer_.reserve(lane, ahead);
@@ -246,20 +259,52 @@ class LibfabricEndpoint final : public SlotsOnlyEndpoint {
     port_.enlist(peer_);
   }
 
-  // Slots are the transport's own and outlive this endpoint, so there is nothing to wait for.
-  void quiesce() noexcept override { close(); }
+  void land(std::uint16_t lane, Bytes into, Completion& done) noexcept override {
+    const std::scoped_lock turn(port_.turn());
+    peer_.land(lane, into, done);
+    port_.enlist(peer_);
+  }
+  bool ready(std::uint16_t lane) noexcept override {
+    const std::scoped_lock turn(port_.turn());
+    return peer_.ready(lane);
+  }
+  void launch(std::uint16_t lane, BytesView from, Completion& done) noexcept override {
+    const std::scoped_lock turn(port_.turn());
+    peer_.launch(lane, from, done);
+    port_.enlist(peer_);
+  }
+
+  // Slots are the transport's own and outlive this endpoint; only for freight there is something to wait for.
+  void quiesce() noexcept override {
+    if (core_->forked()) return;  // the turn may have been another thread's
+    {
+      const std::scoped_lock turn(port_.turn());
+      peer_.call_off();
+    }
+    (void)ended(&Peer::may_read, kLastSends);
+    if (ended(&Peer::may_write, kQuiesce)) return;
+    const std::scoped_lock turn(port_.turn());
+    port_.close();
+  }
 
  private:
-  void close() {
-    if (forked()) return;  // the turn may have been another thread's
-    const std::scoped_lock turn(port_.turn());
-    peer_.close();
+  // Whether that becomes false in time.
+  bool ended(bool (Peer::*state)() const, std::chrono::milliseconds patience) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+      {
+        const std::scoped_lock turn(port_.turn());
+        if (!(peer_.*state)()) return true;
+      }
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      if (!port_.poll()) sched_yield();
+    }
   }
-  bool forked() const { return core_->forked(); }
 
   std::shared_ptr<Core> core_;
   Port& port_;
   Peer& peer_;
+  Capabilities capabilities_;
 };
 
 class LibfabricTransport final : public Transport {
@@ -306,23 +351,31 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
                   .address = address.ok() ? address.value() : std::string(),
                   .interface = device.empty() ? options.interface : device,
                   .ranks = options.ranks};
+  Channels channels;
   const auto need = [&](std::size_t capacity, bool first) {
     const auto receives = [&](Rank peers) {
       return static_cast<std::size_t>(std::min(options.ranks, peers)) *
-             (receives_per_peer(options.lanes, shape.count) + Door::kReceives);
+             (channels.receives() + Door::kReceives);
     };
-    while (receives(options.ranks) > capacity && shape.count > kFewestSlots) shape.count /= 2;
+    const auto fits = [&] { return receives(options.ranks) <= capacity; };
+    for (const std::uint16_t freight_lanes : {std::min(options.lanes, kFreightLanes), std::uint16_t{0}}) {
+      channels = {options.lanes, shape, options.lanes <= kFreightTagLane ? freight_lanes : std::uint16_t{0}};
+      while (!fits() && channels.shape.count > kFewestSlots) channels.shape.count /= 2;
+      if (fits()) break;
+    }
     const std::size_t least = receives(kBookedPeers);
     return first ? std::max(least, std::min(receives(options.ranks), capacity)) : least;
   };
   auto joined = Port::join(options.shared, library, wish, options.communicator, need);
   if (!joined.ok()) return address.ok() ? joined.status() : address.status();
   const auto& [port, seat] = joined.value();
+  // What asks to know memory beforehand has the slots, which it knows.
+  if (port->fabric().registers()) channels.freight_lanes = 0;
   const fi_info& info = port->fabric().info();
   const bool here_only = is_of_one_host(info) || (speaks_ip(info) && is_loopback(wish.address));
   const std::scoped_lock turn(port->turn());
   return std::unique_ptr<Transport>(
-      std::make_unique<LibfabricTransport>(std::make_shared<Core>(options, shape, port, seat, here_only)));
+      std::make_unique<LibfabricTransport>(std::make_shared<Core>(options, channels, port, seat, here_only)));
 }
 
 }  // namespace hansa

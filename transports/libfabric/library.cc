@@ -3,6 +3,10 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <vector>
+
+#include "base/environment.hpp"
+#include "base/rxm_settings.hpp"
 #include "base/signals.hpp"
 #include "transports/libfabric/slingshot.hpp"
 
@@ -19,10 +23,22 @@ bool find(void* handle, const char* name, Function& into) {
   return into != nullptr;
 }
 
+void adopt_rxm_settings() {
+  static const bool adopted = [] {
+    std::vector<Assignment> additions;
+    for (const RxmSetting& one : rxm_settings()) additions.push_back({one.name, one.value});
+    supplement_environment(additions);
+    return true;
+  }();
+  (void)adopted;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Library>> Library::load() {
-  adopt_slingshot_settings();   // providers read the environment when the library starts
+  // Providers read the environment when the library starts.
+  adopt_slingshot_settings();
+  adopt_rxm_settings();
   const HandlersKept handlers;  // of its providers' libraries, libinfinipath sets some that end the program
   void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {

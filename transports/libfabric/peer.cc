@@ -12,14 +12,19 @@ namespace {
 
 // Stamp of a credit message: whether it is the sender's last word.
 constexpr std::uint32_t kFarewell = 1;
-// Room for the limits of all lanes.
-constexpr std::size_t kCreditBytes = kMostLanes * sizeof(std::uint32_t);
+// Room for the limits of all lanes and of all their freight.
+constexpr std::size_t kCreditBytes = (kMostLanes + kFreightLanes) * sizeof(std::uint32_t);
 // Polls for which credit waits for data to ride on, unless half a ring is owed.
 constexpr std::uint32_t kCreditPatience = 4;
 // A receive needs nobody else. Who is refused one so often (ten seconds of polling) never gets it.
 constexpr std::uint32_t kMostRefusals = 10'000;
 
 }  // namespace
+
+bool Peer::is_send(const Operation& operation) {
+  return operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend ||
+         operation.purpose == Purpose::kLaunch;
+}
 
 // At the first message to the peer, or the first sign of life from it.
 void Peer::open() {
@@ -40,11 +45,10 @@ bool Peer::called() {
 }
 
 Status Peer::make_slots() {
-  const std::uint32_t lanes = setup_.lanes, count = setup_.shape.count,
-                      window = credit_receives(setup_.lanes, setup_.shape.count),
+  const auto& [lanes, shape, freight_lanes] = setup_.channels;
+  const std::uint32_t count = shape.count, window = setup_.channels.credits(),
                       credits = std::bit_ceil(window);
-  const std::size_t lane_bytes = count * Slots::stride(setup_.shape.bytes),
-                    credit = Slots::stride(kCreditBytes);
+  const std::size_t lane_bytes = count * Slots::stride(shape.bytes), credit = Slots::stride(kCreditBytes);
   HANSA_RETURN_IF_ERROR(allocate(fabric(), 2 * lanes * lane_bytes + (credits + 1) * credit));
   std::byte* at = memory();
   const auto slots = [&](Purpose purpose, std::uint16_t lane, std::size_t payload, std::uint32_t number) {
@@ -57,10 +61,12 @@ Status Peer::make_slots() {
     return made;
   };
   for (std::uint16_t lane = 0; lane < lanes; ++lane) {
-    sends_.push_back({slots(Purpose::kSend, lane, setup_.shape.bytes, count)});
+    sends_.push_back({slots(Purpose::kSend, lane, shape.bytes, count)});
     sends_.back().limit = count;
-    receives_.push_back({slots(Purpose::kReceive, lane, setup_.shape.bytes, count), count});
+    receives_.push_back({slots(Purpose::kReceive, lane, shape.bytes, count), count});
   }
+  freight_.reserve(freight_lanes);
+  for (std::uint16_t lane = 0; lane < freight_lanes; ++lane) freight_.emplace_back(this, lane);
   receives_.push_back({slots(Purpose::kCreditReceive, kCreditLane, kCreditBytes, credits), window});
   credit_.slots = slots(Purpose::kCreditSend, kCreditLane, kCreditBytes, 1);
   return {};
@@ -164,6 +170,9 @@ bool Peer::post_receives(ReceiveRing& ring) {
 bool Peer::owes_credit() const {
   if (unreachable_ || broken_ || parted_ || withdrawing_ || !met()) return false;
   if (parting_) return true;
+  if (std::any_of(freight_.begin(), freight_.end(),
+                  [](const FreightLane& lane) { return lane.told != lane.landings_posted; }))
+    return true;
   // A peer that has said its farewell waits for all of it, any other for none that it does not need.
   return std::any_of(receives_.begin(), receives_.end() - 1,
                      [this](const ReceiveRing& ring) { return gone_ ? ring.owed() > 0 : ring.runs_low(); });
@@ -174,9 +183,12 @@ bool Peer::credit_due() {
     patience_ = 0;
     return false;
   }
+  // Who has a place for a message is waited for.
+  for (const FreightLane& lane : freight_)
+    if (lane.told != lane.landings_posted) return true;
   std::uint32_t most = 0;
   for (std::size_t lane = 0; lane < sends_.size(); ++lane) most = std::max(most, receives_[lane].owed());
-  return parting_ || most * 2 >= setup_.shape.count || ++patience_ >= kCreditPatience;
+  return parting_ || most * 2 >= setup_.channels.shape.count || ++patience_ >= kCreditPatience;
 }
 
 // All lanes' limits in one message, and one such message at a time: what is owed meanwhile gathers.
@@ -188,7 +200,9 @@ bool Peer::post_credit() {
   for (std::size_t lane = 0; lane < sends_.size(); ++lane) {
     std::memcpy(ring.slots.data(0) + 4 * lane, &receives_[lane].posted, 4);
   }
-  const Bytes message = ring.slots.message(0, 4 * sends_.size());
+  for (std::size_t lane = 0; lane < freight_.size(); ++lane)
+    std::memcpy(ring.slots.data(0) + 4 * (sends_.size() + lane), &freight_[lane].landings_posted, 4);
+  const Bytes message = ring.slots.message(0, 4 * limits());
   if (!accepted(fabric().send(message, region(), setup_.theirs.address,
                               tag(setup_.theirs, setup_.self, kCreditLane, ring.posted), &operation))) {
     // The farewell came over a connection; where it is no more, nobody waits for credit.
@@ -199,6 +213,7 @@ bool Peer::post_credit() {
   ++shared_->in_flight;
   ++ring.posted;
   for (std::size_t lane = 0; lane < sends_.size(); ++lane) receives_[lane].told = receives_[lane].posted;
+  for (FreightLane& lane : freight_) lane.told = lane.landings_posted;
   patience_ = 0;
   parted_ = parting_;
   return true;
@@ -206,13 +221,16 @@ bool Peer::post_credit() {
 
 void Peer::completed(Operation& operation, std::size_t message_bytes) {
   operation.busy = false;
-  if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) {
+  if (is_send(operation)) {
     --shared_->in_flight;
+    if (operation.purpose == Purpose::kLaunch)
+      static_cast<Voyage&>(operation).finish(Completion::State::kDone);
     return;
   }
+  if (operation.purpose == Purpose::kLanding) return landed(static_cast<Voyage&>(operation), message_bytes);
   talked_ = true;
   const bool credit = operation.purpose == Purpose::kCreditReceive;
-  const std::size_t least = sizeof(Header) + (credit ? 4 * sends_.size() : 0);
+  const std::size_t least = sizeof(Header) + (credit ? 4 * limits() : 0);
   if (message_bytes < least) return give_up(Code::kInternal, "a message shorter than its header has come");
   operation.bytes = static_cast<std::uint32_t>(message_bytes - sizeof(Header));
   operation.arrived = true;
@@ -232,6 +250,11 @@ void Peer::take_credits() {
       std::memcpy(&limit, ring.slots.data(ring.released) + 4 * lane, 4);
       raise_limit(static_cast<std::uint16_t>(lane), limit);
     }
+    for (std::size_t lane = 0; lane < freight_.size(); ++lane) {
+      std::uint32_t limit;
+      std::memcpy(&limit, ring.slots.data(ring.released) + 4 * (sends_.size() + lane), 4);
+      raise_freight_limit(freight_[lane], limit);
+    }
   }
   post_receives(ring);
 }
@@ -247,10 +270,14 @@ void Peer::raise_limit(std::uint16_t lane, std::uint32_t limit) {
 
 void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   operation.busy = false;
-  if (operation.purpose == Purpose::kSend || operation.purpose == Purpose::kCreditSend) --shared_->in_flight;
+  if (is_send(operation)) --shared_->in_flight;
+  const bool freight = operation.purpose == Purpose::kLaunch || operation.purpose == Purpose::kLanding;
   // Credit that comes too late for a peer that has left is no failure of ours.
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
-  if (operation.purpose == Purpose::kCreditSend || gone_ || withdrawing_) return;
+  const bool told_otherwise = gone_ || withdrawing_ || (freight && closed_) ||
+                              (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC);  // landed()
+  if (freight && told_otherwise) static_cast<Voyage&>(operation).finish(Completion::State::kFailed);
+  if (operation.purpose == Purpose::kCreditSend || told_otherwise) return;
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
 }
 
@@ -263,7 +290,10 @@ void Peer::give_up(Code code, std::string_view text) {
 bool Peer::pending() const {
   if (broken_ || withdrawing_ || !is_open()) return false;
   const auto waits_to_send = [this](const SendRing& ring) { return ring.posted != ring.committed && !gone_; };
-  return !announced_ || owes_credit() || std::any_of(sends_.begin(), sends_.end(), waits_to_send) ||
+  return !announced_ || owes_credit() ||
+         std::any_of(freight_.begin(), freight_.end(),
+                     [](const FreightLane& lane) { return lane.waits(); }) ||
+         std::any_of(sends_.begin(), sends_.end(), waits_to_send) ||
          !std::all_of(receives_.begin(), receives_.end(),
                       [](const ReceiveRing& ring) { return ring.complete(); });
 }
@@ -273,7 +303,9 @@ bool Peer::advance() {
   bool any = false;
   for (ReceiveRing& ring : receives_) any = post_receives(ring) || any;
   if (!started_) start();
-  for (std::uint16_t lane = 0; lane < setup_.lanes; ++lane) any = post_sends(lane) || any;
+  for (FreightLane& lane : freight_) any = post_landings(lane) || any;
+  for (std::uint16_t lane = 0; lane < setup_.channels.lanes; ++lane) any = post_sends(lane) || any;
+  for (FreightLane& lane : freight_) any = post_launches(lane) || any;
   return post_credit() || any;
 }
 
@@ -306,6 +338,7 @@ void Peer::withdraw() {
       if (ring.slots.operation(number).busy) fabric().cancel(&ring.slots.operation(number));
     }
   }
+  call_off();
 }
 
 bool Peer::withdrawn() const {
@@ -316,7 +349,7 @@ bool Peer::withdrawn() const {
     return true;
   };
   return std::all_of(receives_.begin(), receives_.end(), idle) &&
-         std::all_of(sends_.begin(), sends_.end(), sent) && idle(credit_);
+         std::all_of(sends_.begin(), sends_.end(), sent) && idle(credit_) && !may_write() && !may_read();
 }
 
 }  // namespace hansa::libfabric

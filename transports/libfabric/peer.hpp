@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "hansa/transport.hpp"
+#include "transports/libfabric/freight_lane.hpp"
 #include "transports/libfabric/port.hpp"
 #include "transports/libfabric/poster.hpp"
 #include "transports/slot_shape.hpp"
@@ -22,22 +23,25 @@ namespace hansa::libfabric {
 inline constexpr std::uint16_t kCreditLane = 15;
 inline constexpr std::uint16_t kMostLanes = kCreditLane;
 
-// Receives for credits from one peer: as many as it has slots to free, since each message frees one at least;
-// and one for the message in flight, which data that says the same may overtake where the provider keeps no
-// order.
-constexpr std::uint32_t credit_receives(std::uint16_t lanes, std::uint32_t slots) {
-  return lanes * slots + 1;
-}
+// What the channels to one peer look like.
+struct Channels {
+  std::uint16_t lanes = 1;
+  SlotShape shape;
+  std::uint16_t freight_lanes = 0;
 
-// Receives that stand for one peer in all.
-constexpr std::size_t receives_per_peer(std::uint16_t lanes, std::uint32_t slots) {
-  return lanes * slots + credit_receives(lanes, slots);
-}
+  // Landings that stand at most.
+  constexpr std::uint32_t landings() const { return freight_lanes * Freight::kWindow; }
+  // Receives for credits: as many as the peer has slots to free and landings to tell of, since each message
+  // does one at least; and one for the message in flight, which data that says the same may overtake where
+  // the provider keeps no order.
+  constexpr std::uint32_t credits() const { return lanes * shape.count + landings() + 1; }
+  // Receives that stand in all.
+  constexpr std::size_t receives() const { return lanes * shape.count + landings() + credits(); }
+};
 
 struct PeerSetup {
   Rank self = 0, rank = 0;
-  std::uint16_t lanes = 1;
-  SlotShape shape;
+  Channels channels;
   PeerKey ours, theirs;   // of messages to us, and of ours, with the peer's address
   std::string name = {};  // of the rank, for people
 };
@@ -47,6 +51,7 @@ class Peer final : public Poster {
   Peer(Port& port, Door& door, std::shared_ptr<Shared> shared, const PeerSetup& setup)
       : Poster(std::move(shared)), port_(port), door_(door), setup_(setup) {}
 
+  const Channels& channels() const { return setup_.channels; }
   const PeerKey& ours() const { return setup_.ours; }
   const PeerKey& theirs() const { return setup_.theirs; }
   Door& door() { return door_; }
@@ -65,8 +70,16 @@ class Peer final : public Poster {
   void commit(std::uint16_t lane, std::uint32_t bytes, std::uint32_t stamp);
   Arrival peek(std::uint16_t lane, std::uint32_t ahead);
   void release(std::uint16_t lane);
-  // The user is done with this peer: what still arrives is not shown.
-  void close() { closed_ = true; }
+  // As Freight's.
+  void land(std::uint16_t lane, Bytes into, Completion& done);
+  bool ready(std::uint16_t lane);
+  void launch(std::uint16_t lane, BytesView from, Completion& done);
+  // The user is done with this peer: what still arrives is not shown, and landings are called off.
+  void call_off();
+  // Whether the provider may still write to memory of the user's, and whether it may read there: what it sent
+  // to a peer that takes it no more may never end.
+  bool may_write() const;
+  bool may_read() const;
 
   void completed(Operation& operation, std::size_t message_bytes) override;
   void failed(Operation& operation, const fi_cq_err_entry& entry) override;
@@ -79,6 +92,7 @@ class Peer final : public Poster {
   bool withdrawn() const override;
 
  private:
+  static bool is_send(const Operation& operation);
   void open();
   Status make_slots();
   bool is_open() const { return !receives_.empty(); }
@@ -92,7 +106,12 @@ class Peer final : public Poster {
   bool takes_credits() const { return receives_.back().complete(); }
   bool post_sends(std::uint16_t lane);
   bool post_receives(ReceiveRing& ring);
+  bool post_landings(FreightLane& lane);
+  bool post_launches(FreightLane& lane);
+  void landed(Voyage& voyage, std::size_t message_bytes);
+  void raise_freight_limit(FreightLane& lane, std::uint32_t limit);
   bool post_credit();
+  std::size_t limits() const { return sends_.size() + freight_.size(); }
   bool credit_due();
   bool owes_credit() const;
   void take_credits();
@@ -104,6 +123,7 @@ class Peer final : public Poster {
   std::vector<SendRing> sends_;        // by lane; empty while nothing is open
   std::vector<ReceiveRing> receives_;  // by lane, then the credits'
   SendRing credit_;                    // of one slot
+  std::vector<FreightLane> freight_;   // by lane
   std::uint32_t patience_ = 0;         // polls since credit was first owed
   std::uint32_t refusals_ = 0;         // of receives, in a row
   bool talked_ = false;                // anything was ever sent or received

@@ -48,6 +48,7 @@ Result<Port::Place> Port::join(SharedParts* parts, std::shared_ptr<const Library
     const auto port = std::static_pointer_cast<Port>(weak.lock());
     if (!port || !port->fabric().directed()) continue;
     const std::scoped_lock turn(port->turn_);
+    if (!port->status_.ok()) continue;
     if (auto seat = port->sit_down(communicator, need); seat.ok()) return Place{port, seat.value()};
   }
   HANSA_ASSIGN_OR_RETURN(auto port, open(std::move(library), wish));
@@ -55,6 +56,15 @@ Result<Port::Place> Port::join(SharedParts* parts, std::shared_ptr<const Library
   HANSA_ASSIGN_OR_RETURN(const Seat seat, port->sit_down(communicator, need));
   ports.push_back(port);
   return Place{port, seat};
+}
+
+void Port::close() {
+  if (status_.ok())
+    status_ =
+        Status(Code::kSystem,
+               "libfabric's endpoint was closed, since a message that was under way into memory of a call "
+               "that had failed did not end within two seconds");
+  fabric_->close_endpoint();
 }
 
 Port::~Port() {

@@ -86,6 +86,10 @@ class Port {
   void forget(const PeerKey& key) { peers_.erase(key); }
   Peer* find(const PeerKey& key) const;
 
+  // Ends the endpoint, and all that use it fail: the last means against a message that may land in memory
+  // which is no longer the transport's.
+  void close();
+
   void enlist(Poster& poster);
   // Keeps a poster that its transport has withdrawn until the provider has nothing of it.
   void adopt(std::unique_ptr<Poster> poster);

@@ -26,7 +26,7 @@ struct Header {
 inline constexpr std::size_t kLine = 64;
 static_assert(sizeof(Header) == 8);
 
-enum class Purpose : std::uint8_t { kSend, kReceive, kCreditSend, kCreditReceive };
+enum class Purpose : std::uint8_t { kSend, kReceive, kCreditSend, kCreditReceive, kLaunch, kLanding };
 
 // One posted message. Stays where it is; the provider hands its address back on completion.
 struct Operation {

@@ -1,0 +1,17 @@
+#include "base/rxm_settings.hpp"
+
+namespace hansa {
+
+std::span<const RxmSetting> rxm_settings() noexcept {
+  static constexpr RxmSetting kSettings[] = {
+      {"FI_OFI_RXM_EAGER_LIMIT", "65536",
+       "A message of up to so many bytes is sent at once: its receive stands before it flies. Else one of "
+       "more "
+       "than 16 KiB asks its receiver first, which costs two crossings."},
+      {"FI_OFI_RXM_ENABLE_DIRECT_SEND", "1",
+       "Messages leave from where they lie instead of from a copy of the provider's."},
+  };
+  return kSettings;
+}
+
+}  // namespace hansa
