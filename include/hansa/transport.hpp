@@ -75,8 +75,8 @@ struct Capabilities {
   bool direct = false;         // describe(), map(), get(), put() work towards this peer, for any memory
   bool direct_own = false;     // they do for memory from TransportOptions::memory, and map() reaches it
   bool lingers = false;        // of a transport: idle() may be false
-  bool awaits_peers = false;   // of a transport: it is not idle before they have answered, busy as they may be
-  bool asks_kernel = false;    // of a transport: poll() makes system calls, so a yield more costs little
+  bool awaits_peers = false;  // of a transport: it is not idle before they have answered, busy as they may be
+  bool asks_kernel = false;   // of a transport: poll() makes system calls, so a yield more costs little
   Staged staged = Staged::kNone;
   // Messages of so many bytes and more are better written into their slots past the caches: never what lies
   // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.

@@ -136,6 +136,7 @@ struct Candidate {
   NetworkAddress address;
   int kind = 0;        // see preference()
   bool named = false;  // in full
+  bool running = false;
 };
 
 // In the system's order. `present`: the names of all that are up.
@@ -151,7 +152,8 @@ Result<std::vector<Candidate>> candidates(const std::string& interface, int fami
     const std::string name = entry->ifa_name;
     if (present->find(name) == std::string::npos) *present += (present->empty() ? "" : ", ") + name;
     if (!filter.admits(name) || (family != 0 && address->v6 != (family == 6))) continue;
-    found.push_back({name, *address, preference(name, entry->ifa_flags, address->v6), filter.names(name)});
+    found.push_back({name, *address, preference(name, entry->ifa_flags, address->v6), filter.names(name),
+                     (entry->ifa_flags & IFF_RUNNING) != 0});
   }
   return found;
 }
@@ -196,12 +198,13 @@ Result<std::vector<Interface>> choose_rails(const std::string& interface, int fa
   const auto best = std::min_element(found.begin(), found.end(), is_better);
   if (best == found.end()) return std::vector<Interface>();
   const bool fabric = best->kind < kOrdinary;
+  const long speed = speed_of(best->name);
   const auto fits = [&, first = *best](const Candidate& one) {
     if (one.name == first.name) return one.kind == first.kind;
     if (one.named != first.named || one.address.v6 != first.address.v6) return false;
     if (first.named) return true;
-    if (one.kind != first.kind) return false;
-    return names_some(interface) || (fabric && speed_of(one.name) == speed_of(first.name));
+    return one.kind == first.kind && one.running && (fabric || names_some(interface)) &&
+           speed_of(one.name) == speed;
   };
   std::vector<Interface> rails;
   for (const Candidate& one : found) {

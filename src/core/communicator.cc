@@ -15,7 +15,7 @@
 namespace hansa {
 namespace {
 
-constexpr std::chrono::seconds kFlush{60}, kLastBytes{2};
+constexpr std::chrono::seconds kFlush{60}, kFlushUnanswered{1}, kLastBytes{2};
 constexpr int kLastLooks = 16;                   // of a caller whose operation is done
 constexpr std::chrono::milliseconds kWord{500};  // from control, of who has died
 // For writing to HANSA_DUMP: before a call returns its failure, and before the communicator goes.
@@ -34,8 +34,8 @@ Communicator::~Communicator() {
   if (failed_.load(std::memory_order_acquire)) failure_dump().await(kDumpAtEnd);
   if (invitation_) discard_unique_id(*invitation_);
   if (one_sided_ && failed_.load(std::memory_order_acquire)) one_sided_->abandon();
-  if (one_sided_ && connections_)
-    connections_->quiesce();  // late puts would hit what the program makes of the memory
+  // Late puts would hit what the program makes of the memory, and late messages what executions leave behind.
+  if (connections_ && (one_sided_ || failed_.load(std::memory_order_acquire))) connections_->quiesce();
   if (session_) session_->leave();
 }
 
@@ -202,7 +202,9 @@ void Communicator::hand_over_leftovers() {
 // Bounded because a peer that has left needs no more of what is left here.
 void Communicator::flush() {
   if (!shared_.load(std::memory_order_acquire)) return;
-  const auto deadline = std::chrono::steady_clock::now() + kFlush;
+  // What peers have not answered by then, the transport itself waits for a little at its end.
+  const std::chrono::milliseconds patience = awaits_peers_ ? kFlushUnanswered : kFlush;
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   Waiter waiter(true);
   while (move_leftovers() && std::chrono::steady_clock::now() < deadline) waiter.idle();
 }
@@ -244,6 +246,10 @@ bool Communicator::advance_alone(Operation& operation) {
     any = operation.execution->advance(failed_, alone);
     over = operation.execution->done();
     if (over) result = operation.execution->failure();
+    // A peer that gave the call up may have let its memory go while it was still read from there.
+    if (over && result.ok() && operation.execution->exposes_memory() &&
+        failed_.load(std::memory_order_acquire))
+      result = failure();
   }
   if (over) {
     if (result.code() == Code::kInvalidUsage) result = asked_about(operation, result);

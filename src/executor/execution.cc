@@ -191,6 +191,11 @@ Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
       if (!may_move(c, index)) return channel.peer;
     }
   }
+  for (std::uint32_t c = 0; c < plan_.channels.size() && freight_.flying() > 0; ++c) {
+    const FreightMessages::Ring& ring = freight_.ring(c);
+    if (plan_.channels[c].outgoing && ring.begun != ring.ended && gone(plan_.channels[c].peer))
+      return plan_.channels[c].peer;
+  }
   return -1;
 }
 

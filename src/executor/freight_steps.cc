@@ -47,8 +47,8 @@ void Execution::post_landings(std::uint32_t c) {
   FreightMessages::Ring& ring = freight_.ring(c);
   const Channel& channel = plan_.channels[c];
   Cursor& next = landing_cursors_[c];
-  for (bool more = next.position < channel.steps.size(); more && !ring.full();
-       more = move_on(channel, next)) {
+  bool more = next.position < channel.steps.size();
+  for (; more && !ring.full(); more = move_on(channel, next)) {
     const std::uint32_t step = channel.steps[next.position];
     const std::size_t bytes = step_elements(step, next.chunk) * element_bytes_;
     if (!freight_.carries(c, next.chunk, bytes)) continue;
@@ -57,6 +57,7 @@ void Execution::post_landings(std::uint32_t c) {
     if (voyage.memory == nullptr) voyage.memory = voyage.pad = workspace_->take_pad();
     ring.freight->land(channel.lane, {voyage.memory, bytes}, voyage.done);
   }
+  if (!more) next.position = static_cast<std::uint32_t>(channel.steps.size());
 }
 
 // The one run of bytes that an operand's chunk is in memory of this rank; null if it is not one.

@@ -79,6 +79,7 @@ class CableTransport final : public Transport {
         capabilities_(inner_->capabilities()) {
     capabilities_.lingers = true;
     capabilities_.direct = capabilities_.direct_own = false;
+    capabilities_.freight = nullptr;  // it would go past the cable
   }
   std::string_view name() const noexcept override { return inner_->name(); }
   const Capabilities& capabilities() const noexcept override { return capabilities_; }

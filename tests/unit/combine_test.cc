@@ -217,8 +217,11 @@ TEST_P(Narrow, OneFactorForALongCall) {
   std::byte* const to[] = {result.data()};
   CombineCall call{
       .type = type, .op = ReduceOp::kPreMulSum, .sources = from, .destinations = to, .elements = kElements};
-  for (double number : {0.5, 1.0 / 3, -0.7, 3e4, 0x1p-9, 0.0, -0.0, 1e-30, 1e30, HUGE_VAL, std::nan("")}) {
-    const Factor factors[] = {{.real = number}, {}, {.real = number}};
+  std::vector<std::pair<double, double>> numbers = {{-0.0, 0.0}, {0.5, 2.0}};  // not one
+  for (double number : {0.5, 1.0 / 3, -0.7, 3e4, 0x1p-9, 0.0, -0.0, 1e-30, 1e30, HUGE_VAL, std::nan("")})
+    numbers.emplace_back(number, number);
+  for (const auto& [number, other] : numbers) {
+    const Factor factors[] = {{.real = number}, {}, {.real = other}};
     call.factors = factors;
     Elements want;
     for (std::size_t e = 0; e < kElements; ++e)
@@ -226,7 +229,8 @@ TEST_P(Narrow, OneFactorForALongCall) {
     for (const CombineLevel& level : combine_levels()) {
       combine_at(level, call);
       for (std::size_t e = 0; e < kElements; ++e)
-        ASSERT_EQ(result.at(e), want[e]) << level.name << " times " << number << " element " << e;
+        ASSERT_EQ(result.at(e), want[e])
+            << level.name << " times " << number << " and " << other << " element " << e;
     }
   }
 }

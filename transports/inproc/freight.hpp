@@ -27,7 +27,7 @@ class Landings {
     bool any = false;
     for (Lane& lane : lanes_) {
       for (; lane.told != lane.filled; ++lane.told, any = true)
-        lane.places[lane.told % Freight::kWindow].done->state = Completion::State::kDone;
+        lane.places[lane.told % Freight::kWindow].finish();
     }
     return any;
   }
@@ -44,13 +44,18 @@ class Landings {
     const std::lock_guard lock(mutex_);
     Lane& one = lanes_[lane];
     if (one.opened == one.filled) return;  // closed since
-    std::memcpy(one.places[one.filled++ % Freight::kWindow].into.data(), from.data(), from.size());
+    Place& place = one.places[one.filled++ % Freight::kWindow];
+    place.fits = from.size() == place.into.size();
+    if (place.fits) std::memcpy(place.into.data(), from.data(), from.size());
   }
 
  private:
   struct Place {
     Bytes into;
     Completion* done = nullptr;
+    bool fits = false;
+
+    void finish() const { done->state = fits ? Completion::State::kDone : Completion::State::kFailed; }
   };
   struct Lane {
     std::array<Place, Freight::kWindow> places;

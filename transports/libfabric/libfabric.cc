@@ -294,7 +294,7 @@ class LibfabricEndpoint final : public SlotsOnlyEndpoint, Freight {
     for (;;) {
       {
         const std::scoped_lock turn(port_.turn());
-        if (!(peer_.*state)()) return true;
+        if (port_.is_closed() || !(peer_.*state)()) return true;
       }
       if (std::chrono::steady_clock::now() > deadline) return false;
       if (!port_.poll()) sched_yield();
@@ -361,7 +361,8 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
     for (const std::uint16_t freight_lanes : {std::min(options.lanes, kFreightLanes), std::uint16_t{0}}) {
       channels = {options.lanes, shape, options.lanes <= kFreightTagLane ? freight_lanes : std::uint16_t{0}};
       while (!fits() && channels.shape.count > kFewestSlots) channels.shape.count /= 2;
-      if (fits()) break;
+      const std::size_t message = channels.shape.bytes * (channels.shape.count / 2);
+      if (fits() && (freight_lanes == 0 || message >= kFreightFrom)) break;
     }
     const std::size_t least = receives(kBookedPeers);
     return first ? std::max(least, std::min(receives(options.ranks), capacity)) : least;

@@ -156,8 +156,7 @@ bool Peer::post_receives(ReceiveRing& ring) {
     Operation& operation = ring.slots.operation(ring.posted);
     if (!accepted(fabric().receive(ring.slots.room(ring.posted), region(), setup_.theirs.address,
                                    tag(setup_.ours, setup_.rank, operation.lane, ring.posted), &operation))) {
-      if (retry_.stalled() && ++refusals_ > kMostRefusals)
-        give_up(Code::kSystem, "the provider takes no receive any more; its queues are too short or stuck");
+      count_refusal();
       break;
     }
     refusals_ = 0;
@@ -165,6 +164,11 @@ bool Peer::post_receives(ReceiveRing& ring) {
     ++ring.posted;
   }
   return ring.posted != before;
+}
+
+void Peer::count_refusal() {
+  if (retry_.stalled() && ++refusals_ > kMostRefusals)
+    give_up(Code::kSystem, "the provider takes no receive any more; its queues are too short or stuck");
 }
 
 bool Peer::owes_credit() const {

@@ -106,6 +106,7 @@ class Peer final : public Poster {
   bool takes_credits() const { return receives_.back().complete(); }
   bool post_sends(std::uint16_t lane);
   bool post_receives(ReceiveRing& ring);
+  void count_refusal();
   bool post_landings(FreightLane& lane);
   bool post_launches(FreightLane& lane);
   void landed(Voyage& voyage, std::size_t message_bytes);

@@ -42,8 +42,11 @@ bool Peer::post_landings(FreightLane& lane) {
     if (!accepted(fabric().receive(
             voyage.memory, nullptr, setup_.theirs.address,
             tag(setup_.ours, setup_.rank, voyage.lane + kFreightTagLane, lane.landings_posted),
-            static_cast<Operation*>(&voyage))))
+            static_cast<Operation*>(&voyage)))) {
+      count_refusal();
       break;
+    }
+    refusals_ = 0;
     voyage.busy = true;
     ++lane.landings_posted;
   }
@@ -52,7 +55,10 @@ bool Peer::post_landings(FreightLane& lane) {
 
 bool Peer::post_launches(FreightLane& lane) {
   const std::uint32_t before = lane.launches_posted;
-  while (lane.launches_posted != lane.launched && may_post() && takes_credits() && !gone_) {
+  // Who has left takes no more of them.
+  for (; gone_ && lane.launches_posted != lane.launched; ++lane.launches_posted)
+    lane.launch(lane.launches_posted).finish(Completion::State::kFailed);
+  while (lane.launches_posted != lane.launched && may_post() && takes_credits()) {
     Voyage& voyage = lane.launch(lane.launches_posted);
     if (!accepted(fabric().send(
             voyage.memory, nullptr, setup_.theirs.address,
@@ -83,7 +89,7 @@ void Peer::raise_freight_limit(FreightLane& lane, std::uint32_t limit) {
 void Peer::call_off() {
   closed_ = true;
   for (FreightLane& lane : freight_) {
-    lane.landed = lane.landings_posted;
+    lane.landed = lane.told = lane.landings_posted;
     lane.launched = lane.launches_posted;
     for (Voyage& voyage : lane.landings) {
       voyage.done = nullptr;

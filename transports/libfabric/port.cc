@@ -64,6 +64,7 @@ void Port::close() {
         Status(Code::kSystem,
                "libfabric's endpoint was closed, since a message that was under way into memory of a call "
                "that had failed did not end within two seconds");
+  closed_ = true;
   fabric_->close_endpoint();
 }
 

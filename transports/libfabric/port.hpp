@@ -89,6 +89,7 @@ class Port {
   // Ends the endpoint, and all that use it fail: the last means against a message that may land in memory
   // which is no longer the transport's.
   void close();
+  bool is_closed() const { return closed_; }
 
   void enlist(Poster& poster);
   // Keeps a poster that its transport has withdrawn until the provider has nothing of it.
@@ -107,6 +108,7 @@ class Port {
   Turn turn_;
   std::unique_ptr<Fabric> fabric_;
   Status status_;
+  bool closed_ = false;
   std::size_t booked_ = 0;
   const std::uint64_t generation_;
   std::uint16_t last_number_;  // 0 is nobody's

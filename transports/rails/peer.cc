@@ -140,7 +140,7 @@ bool Peer::hear(Rail rail, Kind kind, BytesView message) {
   switch (kind) {
     case Kind::kAsk: {
       const auto ask = read_ask(message);
-      if (ask) watches_[rail].answer = std::max(watches_[rail].answer, ask->round);
+      if (ask && !watches_[rail].broken) watches_[rail].answer = std::max(watches_[rail].answer, ask->round);
       return ask.has_value();
     }
     case Kind::kReport: {
@@ -165,11 +165,15 @@ bool Peer::hear(Rail rail, const Report& report) {
   Watch& watch = watches_[rail];
   watch.answered = std::max(watch.answered, report.round);
   heard_round_ = std::max(heard_round_, report.round);
-  if (!ways_[rail].up && !watch.broken && report.round > 0 && report.round >= watch.lost_in) {
-    ways_[rail].up = true;
-    common_.rail_back(rail, rank_);
-  }
+  if (!ways_[rail].up && !watch.broken && report.round > 0 && report.round >= watch.lost_in) take_up(rail);
   return true;
+}
+
+// It may be the only one that can answer what others were asked.
+void Peer::take_up(Rail rail) {
+  ways_[rail].up = true;
+  if (doubt_ != Doubt::kNone) watches_[rail].due = round_;
+  common_.rail_back(rail, rank_);
 }
 
 Clock::time_point Peer::waits_since() const {
@@ -232,12 +236,11 @@ void Peer::judge() {
 
 void Peer::break_off(Rail rail, std::string_view why) {
   watches_[rail].broken = true;
+  watches_[rail].due = watches_[rail].answer = 0;
   lose(rail, why);
   // Silence alone is no reason against the last that is left.
   for (std::size_t index = 0; index < rails() && !reached_by_any(); ++index) {
-    if (watches_[index].broken) continue;
-    ways_[index].up = true;
-    common_.rail_back(static_cast<Rail>(index), rank_);
+    if (!watches_[index].broken) take_up(static_cast<Rail>(index));
   }
 }
 

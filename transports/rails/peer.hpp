@@ -62,6 +62,7 @@ class Peer {
   // The rail's transport has failed for good.
   void break_off(Rail rail, std::string_view why);
   bool reached_by_any() const;
+  bool reached_by(Rail rail) const { return !talked_ || ways_[rail].up; }
   // Nothing waits for attend().
   bool idle() const;
   // Called between polls before the end: says that nothing more is wanted. True when the peer has heard it,
@@ -93,6 +94,7 @@ class Peer {
   void ask();
   void judge();
   void lose(Rail rail, std::string_view why);
+  void take_up(Rail rail);
   bool speak();
   bool report_due();
   bool report(Rail rail, std::uint64_t round);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 #include <utility>
 
 #include "base/log.hpp"
@@ -68,11 +69,19 @@ class Core {
     return join_addresses(addresses);
   }
   Result<Peer*> connect(Rank rank, BytesView address);
-  bool poll();
+  bool poll() noexcept {
+    try {
+      return look();
+    } catch (const std::bad_alloc&) {
+      common_.status = Status(Code::kSystem, "out of memory");
+      return false;
+    }
+  }
   bool idle() const;
   Status status() const { return common_.status; }
 
  private:
+  bool look();
   const Transport& first() const {
     return **std::find_if(transports_.begin(), transports_.end(),
                           [](const auto& one) { return one != nullptr; });
@@ -114,7 +123,7 @@ Result<Peer*> Core::connect(Rank rank, BytesView address) {
   return (peers_[rank] = std::make_unique<Peer>(common_, rank, std::move(ways))).get();
 }
 
-bool Core::poll() {
+bool Core::look() {
   bool any = false;
   for (std::size_t rail = 0; rail < transports_.size(); ++rail) {
     if (!transports_[rail]) continue;
@@ -147,10 +156,17 @@ void Core::look_for_failures() {
   }
 }
 
+// What a lost rail still has in it is not waited for.
 bool Core::idle() const {
-  return std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second->idle(); }) &&
-         std::all_of(transports_.begin(), transports_.end(),
-                     [](const auto& one) { return !one || one->idle() || !one->status().ok(); });
+  for (const auto& [rank, peer] : peers_)
+    if (!peer->idle()) return false;
+  for (std::size_t rail = 0; rail < transports_.size(); ++rail) {
+    if (!transports_[rail] || transports_[rail]->idle() || !transports_[rail]->status().ok()) continue;
+    if (std::all_of(peers_.begin(), peers_.end(),
+                    [&](const auto& entry) { return entry.second->reached_by(static_cast<Rail>(rail)); }))
+      return false;
+  }
+  return true;
 }
 
 // What was committed is to arrive although nobody drives this rank any more.

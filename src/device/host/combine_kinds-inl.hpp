@@ -15,6 +15,8 @@
 #define HANSA_COMBINE_KINDS_INL
 #endif
 
+#include <bit>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -243,7 +245,10 @@ HWY_INLINE bool one_factor(const CombineCall& call) {
   const Factor* one = nullptr;
   for (const Factor& factor : call.factors) {
     if (!factor.scales()) continue;
-    if (one != nullptr && factor.real != one->real) return false;
+    // By their bits: products by -0 are not those by 0.
+    if (one != nullptr &&
+        std::bit_cast<std::uint64_t>(factor.real) != std::bit_cast<std::uint64_t>(one->real))
+      return false;
     one = &factor;
   }
   return true;
