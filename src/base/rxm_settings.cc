@@ -4,10 +4,9 @@ namespace hansa {
 
 std::span<const RxmSetting> rxm_settings() noexcept {
   static constexpr RxmSetting kSettings[] = {
-      {"FI_OFI_RXM_EAGER_LIMIT", "65536",
+      {kRxmEagerLimit, "65536",
        "A message of up to so many bytes is sent at once: its receive stands before it flies. Else one of "
-       "more "
-       "than 16 KiB asks its receiver first, which costs two crossings."},
+       "more than 16 KiB asks its receiver first, which costs two crossings. The same on all ranks."},
       {"FI_OFI_RXM_ENABLE_DIRECT_SEND", "1",
        "Messages leave from where they lie instead of from a copy of the provider's."},
   };

@@ -2,9 +2,14 @@
 // docs/environment.md shows it. Nobody else reads these variables.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 namespace hansa {
+
+// The one of them that both ends must have alike, and what the provider has without.
+inline constexpr char kRxmEagerLimit[] = "FI_OFI_RXM_EAGER_LIMIT";
+inline constexpr std::uint32_t kRxmEagerDefault = 16384;
 
 struct RxmSetting {
   const char* name;

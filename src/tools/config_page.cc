@@ -79,7 +79,7 @@ constexpr const char* kRxm = R"(
 ## What is set for TCP
 
 Wherever this library loads libfabric it sets, as above, what the provider `tcp;ofi_rxm` does better with. Without (libfabric was
-loaded before, by MPI) messages of more than 16 KiB cost two crossings more; nothing else changes. Decision 020 has the measurements.
+loaded before, by MPI, on all ranks) messages of more than 16 KiB cost two crossings more. Decision 020 has the measurements.
 )";
 
 std::string escaped(std::string_view text) {

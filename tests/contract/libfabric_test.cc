@@ -1,6 +1,7 @@
 #include "transports/libfabric/libfabric.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "tests/contract/test_provider.hpp"
 #include "tests/contract/transport_contract.hpp"
@@ -153,6 +155,18 @@ TEST(LibfabricTransport, RefusesAPeerWithOtherOptions) {
   const auto other = open_libfabric({.communicator = 4});
   ASSERT_TRUE(other.ok());
   EXPECT_EQ(transport->connect(0, other.value()->address()).status().code(), Code::kInvalidUsage);
+}
+
+TEST(LibfabricTransport, NamesTheLimitThatKeepsPeersFromConnecting) {
+  const auto transport = open_alone();
+  ASSERT_NE(transport, nullptr);
+  auto address = libfabric::Address::decode(transport->address());
+  ASSERT_TRUE(address.ok());
+  const std::uint32_t ours = std::exchange(address.value().eager_limit, 12345);
+  const Status refused = transport->connect(0, address.value().encode()).status();
+  EXPECT_EQ(refused.code(), Code::kInvalidUsage);
+  const std::string words = fmt::format("FI_OFI_RXM_EAGER_LIMIT=12345, this rank {}", ours);
+  EXPECT_NE(refused.message().find(words), std::string_view::npos) << refused.c_str();
 }
 
 TEST(LibfabricTransport, AForkedChildClosesNothingOfItsParents) {

@@ -35,7 +35,7 @@ struct Wire {
   std::uint32_t number;
   std::uint32_t sender;
   std::uint32_t freight_lanes;
-  std::uint32_t unused;
+  std::uint32_t eager_limit;
 };
 
 std::uint64_t mix(std::uint64_t hash, std::string_view text) {  // FNV-1a
@@ -123,13 +123,13 @@ std::uint32_t provider_identity(std::string_view name) {
 }
 
 std::vector<std::byte> Address::encode() const {
-  const Wire wire{kMagic,   static_cast<std::uint32_t>(name.size()),
-                  loopback, communicator,
-                  port,     slot_bytes,
-                  slots,    lanes,
-                  provider, number,
-                  sender,   freight_lanes,
-                  0};
+  const Wire wire{kMagic,     static_cast<std::uint32_t>(name.size()),
+                  loopback,   communicator,
+                  port,       slot_bytes,
+                  slots,      lanes,
+                  provider,   number,
+                  sender,     freight_lanes,
+                  eager_limit};
   std::vector<std::byte> bytes(sizeof wire + name.size());
   std::memcpy(bytes.data(), &wire, sizeof wire);
   if (!name.empty()) std::memcpy(bytes.data() + sizeof wire, name.data(), name.size());
@@ -143,7 +143,7 @@ Result<Address> Address::decode(BytesView bytes) {
   const BytesView name = bytes.subspan(sizeof wire);
   if (wire.magic != kMagic || wire.name_bytes != name.size() || name.empty() || name.size() > kLongestName ||
       wire.lanes > 0xffff || wire.number >= 1u << MessageId::kReceiverBits || wire.sender > 0xff ||
-      wire.freight_lanes > 0xff || wire.unused != 0) {
+      wire.freight_lanes > 0xff) {
     return Status(Code::kInvalidArgument, "not a libfabric address of this build");
   }
   return Address{.loopback = wire.loopback,
@@ -156,6 +156,7 @@ Result<Address> Address::decode(BytesView bytes) {
                  .number = static_cast<std::uint16_t>(wire.number),
                  .sender = static_cast<std::uint8_t>(wire.sender),
                  .freight_lanes = static_cast<std::uint8_t>(wire.freight_lanes),
+                 .eager_limit = wire.eager_limit,
                  .name = {name.begin(), name.end()}};
 }
 

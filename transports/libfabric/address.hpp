@@ -39,6 +39,7 @@ struct Address {
   std::uint16_t number = 0;        // the receiver's in tags of messages to this rank
   std::uint8_t sender = 0;         // the sender's in tags of messages from it
   std::uint8_t freight_lanes = 0;  // on which it takes messages without slots
+  std::uint32_t eager_limit = 0;   // Library's, of a provider that has one
   std::vector<std::byte> name;     // the provider's own, from fi_getname()
 
   std::vector<std::byte> encode() const;

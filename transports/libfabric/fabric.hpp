@@ -67,6 +67,12 @@ class Fabric {
   void cancel(void* context) {
     if (endpoint_) fi_cancel(&endpoint_->fid, context);
   }
+  // Library's, of a provider that has one; else 0.
+  std::uint32_t eager_limit() const {
+    const bool has =
+        std::string_view(info().fabric_attr->prov_name).find("ofi_rxm") != std::string_view::npos;
+    return has ? library_->eager_limit : 0;
+  }
   // From now on the provider touches no buffer, and takes no call. Memory it knew may be closed and freed.
   void close_endpoint() { endpoint_.reset(); }
   // Number of completions, -FI_EAGAIN for none, -FI_EAVAIL for a failed one (then read_error()).

@@ -8,6 +8,7 @@
 #include <bit>
 #include <map>
 
+#include "base/rxm_settings.hpp"
 #include "transports/libfabric/address.hpp"
 #include "transports/libfabric/peer.hpp"
 #include "transports/libfabric/port.hpp"
@@ -54,6 +55,7 @@ class Core {
                  .number = seat.number,
                  .sender = seat.sender,
                  .freight_lanes = static_cast<std::uint8_t>(channels.freight_lanes),
+                 .eager_limit = port_->fabric().eager_limit(),
                  .name = port_->fabric().name()} {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -129,6 +131,13 @@ Status Core::check(Rank rank, const Address& theirs) const {
     return Status(Code::kInvalidUsage,
                   fmt::format("rank {} opened libfabric with other options, or has another provider than {}",
                               rank, port_->fabric().info().fabric_attr->prov_name));
+  }
+  if (theirs.eager_limit != address_.eager_limit) {
+    return Status(Code::kInvalidUsage,
+                  fmt::format("rank {} has {}={}, this rank {}, and such never connect: set the same for all "
+                              "ranks (the default differs where a program loads libfabric before this "
+                              "library does)",
+                              rank, kRxmEagerLimit, theirs.eager_limit, address_.eager_limit));
   }
   if (peers_.contains(rank)) {
     return Status(Code::kInvalidUsage, fmt::format("rank {} is already connected over libfabric", rank));

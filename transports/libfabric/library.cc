@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <vector>
 
 #include "base/environment.hpp"
@@ -23,14 +24,20 @@ bool find(void* handle, const char* name, Function& into) {
   return into != nullptr;
 }
 
-void adopt_rxm_settings() {
-  static const bool adopted = [] {
-    std::vector<Assignment> additions;
-    for (const RxmSetting& one : rxm_settings()) additions.push_back({one.name, one.value});
-    supplement_environment(additions);
-    return true;
+// Has no effect where libfabric is there already: it may have read the environment. The limit in force.
+std::uint32_t adopt_rxm_settings() {
+  static const std::uint32_t limit = [] {
+    if (void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD)) {
+      dlclose(handle);
+    } else {
+      std::vector<Assignment> additions;
+      for (const RxmSetting& one : rxm_settings()) additions.push_back({one.name, one.value});
+      supplement_environment(additions);
+    }
+    const char* const set = process_environment()(kRxmEagerLimit);
+    return set == nullptr ? kRxmEagerDefault : static_cast<std::uint32_t>(std::strtoul(set, nullptr, 0));
   }();
-  (void)adopted;
+  return limit;
 }
 
 }  // namespace
@@ -38,7 +45,7 @@ void adopt_rxm_settings() {
 Result<std::shared_ptr<const Library>> Library::load() {
   // Providers read the environment when the library starts.
   adopt_slingshot_settings();
-  adopt_rxm_settings();
+  const std::uint32_t eager_limit = adopt_rxm_settings();
   const HandlersKept handlers;  // of its providers' libraries, libinfinipath sets some that end the program
   void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
@@ -47,6 +54,7 @@ Result<std::shared_ptr<const Library>> Library::load() {
         fmt::format("{} does not load ({}); install libfabric (Debian: libfabric1)", kName, dlerror()));
   }
   auto library = std::make_shared<Library>();
+  library->eager_limit = eager_limit;
   const bool complete =
       find(handle, "fi_getinfo", library->getinfo) && find(handle, "fi_freeinfo", library->freeinfo) &&
       find(handle, "fi_dupinfo", library->dupinfo) && find(handle, "fi_fabric", library->fabric) &&

@@ -5,6 +5,7 @@
 
 #include <rdma/fabric.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "hansa/status.hpp"
@@ -17,6 +18,9 @@ class Library {
   // install handlers of their own that must not dangle. Any thread.
   static Result<std::shared_ptr<const Library>> load();
 
+  // Bytes of the longest message that tcp;ofi_rxm sends without asking: it connects to no peer that has
+  // another limit, and does not say so.
+  std::uint32_t eager_limit = 0;
   decltype(&::fi_getinfo) getinfo = nullptr;
   decltype(&::fi_freeinfo) freeinfo = nullptr;
   decltype(&::fi_dupinfo) dupinfo = nullptr;
