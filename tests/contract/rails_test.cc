@@ -5,6 +5,7 @@
 #include <array>
 #include <mutex>
 #include <random>
+#include <thread>
 
 #include "tests/contract/transport_contract.hpp"
 #include "tests/support/cable_transport.hpp"
@@ -199,6 +200,31 @@ TEST(RailsThatDie, ComeBackWithWhatTheyHeld) {
       EXPECT_EQ(rails.told(self.rank()).back, rails.told(self.rank()).lost);
     }
   });
+}
+
+// Who is asked over the second alone, while the first still holds an older ask, answers over the first.
+TEST(RailsThatDie, OneComesBackWhileTheOtherIsDoubted) {
+  Rails rails;
+  std::thread mender;
+  run_ranks(rails.group(Traffic::kLanes), [&](TestRank& self) {
+    Traffic traffic(self);
+    const auto pull = [&](std::uint32_t received) {
+      if (received == 50) rails.cables[0]->store(Cable::kPulled);
+    };
+    if (!traffic.run(200, pull)) return;
+    if (!until(self, rails, [](const RailCounts& told) { return told.lost > 0; }) || !self.barrier()) return;
+    const auto pull_other = [&](std::uint32_t received) {
+      if (self.rank() != 0 || received != 250 || mender.joinable()) return;
+      rails.cables[1]->store(Cable::kPulled);
+      mender = std::thread([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(350));
+        rails.cables[0]->store(Cable::kWhole);
+      });
+    };
+    if (!traffic.run(400, pull_other)) return;
+    self.barrier();
+  });
+  if (mender.joinable()) mender.join();
 }
 
 TEST(RailsThatDie, WhileAMessageIsWritten) {
