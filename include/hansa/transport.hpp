@@ -106,10 +106,25 @@ struct Descriptor {
   std::uint64_t offset = 0;      // in that allocation
 };
 
-// Tells when a get or put is done. Stays where it is until then.
+// Tells when a get, put, landing or launch is done. Stays where it is until then. Any thread that polls for
+// a transport which shares what lies beneath may be the one that writes it: who sees it done sees the bytes.
 struct Completion {
   enum class State : std::uint8_t { kPending, kDone, kFailed };
-  State state = State::kPending;
+  class Word {
+   public:
+    Word(State now = State::kPending) noexcept : now_(now) {}
+    Word(const Word& other) noexcept : now_(static_cast<State>(other)) {}
+    Word& operator=(const Word& other) noexcept { return *this = static_cast<State>(other); }
+    Word& operator=(State now) noexcept {
+      now_.store(now, std::memory_order_release);
+      return *this;
+    }
+    operator State() const noexcept { return now_.load(std::memory_order_acquire); }
+
+   private:
+    std::atomic<State> now_;
+  };
+  Word state = State::kPending;
   bool attended = false;  // the peer polls until it knows that this is done
 };
 
