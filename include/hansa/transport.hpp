@@ -78,6 +78,9 @@ struct Capabilities {
   bool awaits_peers = false;  // of a transport: it is not idle before they have answered, busy as they may be
   bool asks_kernel = false;   // of a transport: poll() makes system calls, so a yield more costs little
   Staged staged = Staged::kNone;
+  // Messages that are not in memory which the peer maps had better be left in some that it does (of
+  // TransportOptions::memory), once for all who read them.
+  bool deposits = false;
   // Messages of so many bytes and more are better written into their slots past the caches: never what lies
   // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.
   static constexpr std::uint32_t kLeastStreamed = 2048;
@@ -208,7 +211,8 @@ enum class Copier : std::uint8_t {
   kFaster,  // what was measured to be
   kKernel,  // it makes a single copy
   kRanks,   // both ranks copy at the same time, where both wait in the same call
-  kSlots    // through slots, by chunks that a channel holds
+  kSlots,   // through slots, by chunks that a channel holds
+  kDepot    // its owner copies it into memory that all map, once for all who read it there
 };
 
 // What the transports of a process share, by name, each for as long as one of them uses it. The name tells

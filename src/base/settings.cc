@@ -63,7 +63,8 @@ bool parse_copier(std::string_view text, Config& into, std::string&) {
   constexpr std::pair<std::string_view, Copier> kWords[] = {{"auto", Copier::kFaster},
                                                             {"kernel", Copier::kKernel},
                                                             {"ranks", Copier::kRanks},
-                                                            {"slots", Copier::kSlots}};
+                                                            {"slots", Copier::kSlots},
+                                                            {"depot", Copier::kDepot}};
   for (const auto& [word, copier] : kWords)
     if (word == text) {
       into.copier = copier;

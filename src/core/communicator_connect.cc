@@ -317,7 +317,7 @@ Status Communicator::connect_peers() {
                   crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
   plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),
-                 [this] { return poll_within_step(); });
+                 [this] { return poll_within_step(); }, host_memory());
   return {};
 }
 
@@ -325,7 +325,7 @@ namespace {
 
 // What ranks tell each other before they start.
 struct Facts {
-  std::uint64_t message_bytes, direct, copies_dear, wishes, checksum, groups;
+  std::uint64_t message_bytes, direct, copies_dear, deposits, wishes, checksum, groups;
   cpu_set_t cores;
 };
 
@@ -342,10 +342,12 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
       reach.message_bytes = std::min(reach.message_bytes, endpoint->capabilities().message_bytes());
       reach.direct = reach.direct && endpoint->capabilities().direct;
       reach.copies_dear = reach.copies_dear || endpoint->capabilities().staged == Staged::kAll;
+      reach.deposits = reach.deposits || endpoint->capabilities().deposits;
     }
   Facts mine{reach.message_bytes,
              reach.direct,
              reach.copies_dear,
+             reach.deposits,
              std::hash<std::string>()(config().algorithm),
              config().checksum,
              digest(levels_.group_of()),
@@ -374,6 +376,7 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
     reach.message_bytes = std::min<std::size_t>(reach.message_bytes, theirs.message_bytes);
     reach.direct = reach.direct && theirs.direct != 0;
     reach.copies_dear = reach.copies_dear || theirs.copies_dear != 0;
+    reach.deposits = reach.deposits || theirs.deposits != 0;
     if (members[rank].host != members[static_cast<std::size_t>(options_.rank)].host) continue;
     CPU_OR(&cores, &cores, &theirs.cores);
   }

@@ -37,6 +37,14 @@ constexpr std::size_t kStreamedFootprint = std::size_t{48} << 20;
 // Each chunk of a direct plan costs some messages, which shorter ones would not be worth.
 constexpr std::size_t kLeastCut = std::size_t{256} * 1024;
 
+// Of a rank's depot, about, and of one message in it: what is left there is to be in a cache when it is read.
+constexpr std::size_t kDepot = std::size_t{2} << 20, kMostDeposit = std::size_t{128} * 1024;
+
+std::size_t deposit_bytes(Rank ranks) {
+  return std::clamp(kDepot / DirectMessages::kDeposits / static_cast<std::size_t>(ranks), kDirectBytes,
+                    kMostDeposit);
+}
+
 constexpr std::uint32_t kMessageStamp = 0x5e4dec5eu;  // sends and receives agree on their bytes only
 
 // The bytes that algorithm choice goes by; see choose().
@@ -76,7 +84,7 @@ std::uint32_t signature_of(const Request& request, Rank ranks) {
 }  // namespace
 
 PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach,
-                     std::string wish, CombineChooser choose, std::function<bool()> poll)
+                     std::string wish, CombineChooser choose, std::function<bool()> poll, Memory& memory)
     : self_(self),
       ranks_(ranks),
       endpoints_(endpoints),
@@ -84,7 +92,8 @@ PlanCache::PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints
       wish_(std::move(wish)),
       choose_(choose),
       poll_(std::move(poll)),
-      streams_from_(kStreamedFootprint / static_cast<std::size_t>(ranks)) {}
+      streams_from_(kStreamedFootprint / static_cast<std::size_t>(ranks)),
+      workspace_(std::make_shared<Workspace>(&memory)) {}
 
 Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool direct) const {
   if (direct && ranks_ > 1) {
@@ -98,8 +107,11 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
 Result<Execution*> PlanCache::collective_plan(Operation& operation) {
   const Request& request = operation.request;
   const bool direct = reach_.direct && ranks_ <= kMostDirectRanks;
+  const Reached reached = !direct            ? Reached::kBySlots
+                          : reach_.deposits ? Reached::kInDepots
+                                            : Reached::kInMemory;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2, reach_.levels};
-  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, operation.bytes, direct, wish_));
+  HANSA_ASSIGN_OR_RETURN(const Algorithm* algorithm, choose(query, operation.bytes, reached, wish_));
   operation.algorithm = algorithm;
   const Recipe recipe{algorithm, query.root, direct};
   if (Execution* found = collectives_.find(recipe)) return found;
@@ -174,7 +186,10 @@ Status PlanCache::bind(Operation& operation, KnownCall& known) {
   call.map = map_of(request, plan.schedule.blocks);
   call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
   call.streams_from = streams_from_;
-  call.cut = reach_.copies_dear && reach_.message_bytes >= kLeastCut;
+  if (reach_.deposits)
+    call.direct_chunk = deposit_bytes(ranks_) / size_of(request.type);
+  else if (reach_.copies_dear && reach_.message_bytes >= kLeastCut)
+    call.direct_chunk = call.chunk;
   execution->bind(call, known.bound);
   known.signature = signature_of(request, ranks_);
   known.execution = execution;

@@ -23,16 +23,18 @@ class PlanCache {
  public:
   // Facts that all ranks share. `message_bytes`: the least Capabilities::message_bytes() between any two, so
   // that all cut the same chunks. `direct`: every rank reaches every other's memory. `copies_dear`: some
-  // stage all messages that a channel holds. `levels`: of these ranks; outlives this. `wish`:
-  // HANSA_ALGORITHM. `poll` moves the endpoints on.
+  // stage all messages that a channel holds. `deposits`: some leave them where peers map memory. `levels`: of
+  // these ranks; outlives this. `wish`: HANSA_ALGORITHM. `poll` moves the endpoints on. `memory`, which peers
+  // may map, outlives this.
   struct Reach {
     std::size_t message_bytes = 0;
     bool direct = false;
     bool copies_dear = false;
+    bool deposits = false;
     const Levels* levels = nullptr;
   };
   PlanCache(Rank self, Rank ranks, std::span<Endpoint* const> endpoints, const Reach& reach, std::string wish,
-            CombineChooser choose, std::function<bool()> poll);
+            CombineChooser choose, std::function<bool()> poll, Memory& memory);
 
   // Finds or makes the execution for the operation and starts it. The operation's number is part of what all
   // ranks must agree on.
@@ -81,7 +83,7 @@ class PlanCache {
   CombineChooser choose_;
   std::function<bool()> poll_;
   std::size_t streams_from_;
-  std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
+  std::shared_ptr<Workspace> workspace_ = nullptr;
   std::array<KnownCall, 32> known_{};
   KnownCall* last_ = known_.data();
   KnownCall passing_;  // of a call whose tables or factor may be others the next time

@@ -23,9 +23,8 @@ struct Call {
   std::int64_t divisor = 1;  // applied where a step finishes its result
   std::uint32_t stamp = 0;   // travels with every message; a receiver that expects another one fails the call
   std::size_t chunk = 1;     // elements of one chunk of one block, equal on all ranks
-  // Whether a direct plan is cut into chunks, too, so that a channel holds each if need be. Equal on all
-  // ranks.
-  bool cut = false;
+  // The same of a direct plan, which need not be cut for slots' sake but may be. Equal on all ranks.
+  std::size_t direct_chunk = SIZE_MAX;
   // Bytes that one step reads and writes in memory all can reach, from which it writes past the caches.
   std::size_t streams_from = SIZE_MAX;
   std::uint32_t number = 0;  // of the call; counts up, so that notes of the next one are told from this one's

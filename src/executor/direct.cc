@@ -12,12 +12,14 @@ namespace {
 // The kernel's single copy costs more than two by two ranks up to here (docs/performance.md).
 constexpr std::size_t kSmallCopy = std::size_t{64} * 1024;
 
+constexpr std::size_t kLine = 64;
+
 }  // namespace
 
 bool Execution::accepts(std::uint32_t index, std::size_t bytes) const {
   const std::uint32_t source = plan_.schedule.steps[index].operands;
   return plan_.channel_of[source] != kNoChannel && plan_.mechanism_of[source] == Mechanism::kPush &&
-         goes_direct(source, bytes);
+         goes_direct(source, bytes) && direct_.remote(source).route == Route::kMemory;
 }
 
 Bytes Execution::local_memory(const Operand& operand, std::size_t bytes, std::uint32_t chunk) const {
@@ -37,6 +39,27 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
   (void)fault_point(Point::kAcceptSent);
 }
 
+std::byte* Execution::depot_of(std::uint32_t index) {
+  const std::size_t room = (call_.chunk * element_bytes_ + kLine - 1) / kLine * kLine;
+  std::byte* const depot =
+      workspace_->depot(plan_.schedule.steps.size() * DirectMessages::kDeposits * room);
+  return depot == nullptr ? nullptr
+                          : depot + (index * DirectMessages::kDeposits +
+                                     next_[index] % DirectMessages::kDeposits) * room;
+}
+
+Route Execution::route_of(std::uint32_t operand, std::uint32_t index, std::size_t bytes) const {
+  Endpoint& endpoint = *endpoint_of_[plan_.channel_of[operand]];
+  if (endpoint.capabilities().deposits && cuts(call_)) {
+    if (plan_.mechanism_of[operand] == Mechanism::kPush)
+      return direct_.remote(operand).mapped == nullptr ? Route::kDepot : Route::kMemory;
+    const Operand& source = plan_.schedule.sources(plan_.schedule.steps[index])[0];
+    const Bytes offered = local_memory(source, bytes, next_[index]);
+    return endpoint.describe(offered).allocation == 0 ? Route::kDepot : Route::kMemory;
+  }
+  return better_by_slots(operand, index, bytes) ? Route::kSlots : Route::kMemory;
+}
+
 bool Execution::better_by_slots(std::uint32_t operand, std::uint32_t index, std::size_t bytes) const {
   Endpoint& endpoint = *endpoint_of_[plan_.channel_of[operand]];
   const Capabilities& can = endpoint.capabilities();
@@ -54,60 +77,70 @@ bool Execution::better_by_slots(std::uint32_t operand, std::uint32_t index, std:
   return endpoint.describe(offered).allocation == 0;
 }
 
+// Takes what a peer offers or accepts, once.
+bool Execution::learn(std::uint32_t operand, std::uint32_t channel, const Offer& offer, std::size_t bytes) {
+  if (direct_.remote(operand).reached || direct_.learn(operand, channel, offer, bytes)) return true;
+  failure_ = mismatch(plan_.channels[channel], offer.memory.bytes, bytes);
+  return false;
+}
+
+bool Execution::acquire_outgoing(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
+  const std::uint32_t c = plan_.channel_of[operand];
+  DirectMessages::Remote& remote = direct_.remote(operand);
+  if (plan_.mechanism_of[operand] == Mechanism::kPush &&
+      (!remote.known || !learn(operand, c, {remote.descriptor, {}}, bytes)))
+    return false;
+  remote.route = route_of(operand, index, bytes);
+  if (remote.route == Route::kDepot && depot_of(index) == nullptr) remote.route = Route::kMemory;
+  if (remote.route == Route::kSlots) return acquire(operand, index, bytes);
+  if (remote.route == Route::kDepot && direct_.unread(operand) == DirectMessages::kDeposits) return false;
+  return endpoint_of_[c]->reserve(plan_.channels[c].lane, 0) != nullptr;
+}
+
 bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
   const std::uint32_t c = plan_.channel_of[operand];
   const Channel& channel = plan_.channels[c];
-  Endpoint& endpoint = *endpoint_of_[c];
-  const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
-  DirectMessages::Remote& remote = direct_.remote(operand);
-  if (channel.outgoing) {
-    if (!pull && !remote.known) return false;
-    if (!pull && !remote.reached && !direct_.learn(operand, c, {remote.descriptor, {}}, bytes)) {
-      failure_ = mismatch(channel, remote.descriptor.bytes, bytes);
-      return false;
-    }
-    remote.by_slots = better_by_slots(operand, index, bytes);
-    return remote.by_slots ? acquire(operand, index, bytes) : endpoint.reserve(channel.lane, 0) != nullptr;
-  }
-  const Arrival arrival = endpoint.peek(channel.lane, 0);
+  if (channel.outgoing) return acquire_outgoing(operand, index, bytes);
+  const Arrival arrival = endpoint_of_[c]->peek(channel.lane, 0);
   if (arrival.data == nullptr) return false;
-  const std::size_t expected = pull ? sizeof(Offer) : 0;
-  remote.by_slots = arrival.bytes != expected;
-  if (remote.by_slots) return acquire(operand, index, bytes);
+  const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
+  const bool offered = arrival.bytes == sizeof(Offer), written = !pull && arrival.bytes == 0;
+  Route& route = direct_.remote(operand).route;
+  route = written ? Route::kMemory : !offered ? Route::kSlots : pull ? Route::kMemory : Route::kDepot;
+  if (route == Route::kSlots) return acquire(operand, index, bytes);
   if (arrival.stamp != stamp_of(index)) {
-    fail_mismatch(channel, arrival, expected);
+    fail_mismatch(channel, arrival, arrival.bytes);
     return false;
   }
-  if (!pull) return true;
+  if (written) return true;
   Offer offer;
   std::memcpy(&offer, arrival.data, sizeof offer);
-  if (!remote.reached && !direct_.learn(operand, c, offer, bytes)) {
-    failure_ = mismatch(channel, offer.memory.bytes, bytes);
-    return false;
-  }
-  return direct_.room_for_note(c);
+  return learn(operand, c, offer, bytes) && direct_.room_for_note(c);
 }
 
 void Execution::hand_over_direct(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
   const std::uint32_t c = plan_.channel_of[operand];
   const Channel& channel = plan_.channels[c];
   Endpoint& endpoint = *endpoint_of_[c];
-  const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
-  if (channel.outgoing && pull) {
+  const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull,
+             deposited = direct_.remote(operand).route == Route::kDepot;
+  if (channel.outgoing && (pull || deposited)) {
     (void)fault_point(Point::kOfferBegin);
     const Operand& source = plan_.schedule.sources(plan_.schedule.steps[index])[0];
-    const Offer offer = {endpoint.describe(local_memory(source, bytes, next_[index])),
-                         call_.factor_of(source.place)};
+    // What lies in the depot was multiplied on its way there.
+    const Offer offer = deposited ? Offer{endpoint.describe({depot_of(index), bytes}), {}}
+                                  : Offer{endpoint.describe(local_memory(source, bytes, next_[index])),
+                                          call_.factor_of(source.place)};
     std::memcpy(endpoint.reserve(channel.lane, 0), &offer, sizeof offer);
     endpoint.commit(channel.lane, sizeof offer, stamp_of(index));
-    ++direct_.unread(index);
+    direct_.set_unread(operand);
     (void)fault_point(Point::kOfferSent);
   } else if (channel.outgoing) {
     (void)fault_point(Point::kCopyDone);
     endpoint.commit(channel.lane, 0, stamp_of(index));
   } else {
     endpoint.release(channel.lane);
-    if (!pull) return;
+    if (!pull && !deposited) return;
     (void)fault_point(Point::kCopyDone);
     direct_.send_read(c, position_of_[operand]);
   }

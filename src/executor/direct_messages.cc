@@ -17,7 +17,7 @@ void DirectMessages::bind(const Plan& plan, std::span<Endpoint* const> endpoint_
       if (plan.channel_of[k] != kNoChannel) operands_[plan.channel_of[k]].push_back(k);
   }
   remotes_.resize(schedule.operands.size());
-  unread_.resize(schedule.steps.size());
+  unread_.resize(schedule.operands.size());
   announced_.resize(schedule.steps.size());
 }
 
@@ -26,6 +26,7 @@ void DirectMessages::start(std::uint32_t number, std::uint32_t stamp) {
   stamp_ = stamp;
   std::fill(remotes_.begin(), remotes_.end(), Remote{});
   std::fill(unread_.begin(), unread_.end(), 0);
+  all_unread_ = 0;
   std::fill(announced_.begin(), announced_.end(), false);
 }
 
@@ -53,8 +54,9 @@ Status DirectMessages::drain() {
       if (note.ready != 0) {
         remotes_[operand].descriptor = note.memory;
         remotes_[operand].known = true;
-      } else if (std::uint32_t& unread = unread_[channel.steps[note.position]]; unread > 0) {
-        --unread;
+      } else if (unread_[operand] > 0) {
+        --unread_[operand];
+        --all_unread_;
       }
       endpoint_of_[c]->release(lane);
     }
@@ -84,7 +86,8 @@ void DirectMessages::send_read(std::uint32_t channel, std::uint32_t position) {
 bool DirectMessages::learn(std::uint32_t operand, std::uint32_t channel, const Offer& offer,
                            std::size_t bytes) {
   if (offer.memory.bytes != bytes) return false;
-  remotes_[operand] = {offer.memory, offer.factor, endpoint_of_[channel]->map(offer.memory), true, true};
+  Remote& remote = remotes_[operand];
+  remote = {offer.memory, offer.factor, endpoint_of_[channel]->map(offer.memory), true, true, remote.route};
   return true;
 }
 

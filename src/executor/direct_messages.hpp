@@ -13,22 +13,32 @@
 
 namespace hansa {
 
-// What a pulled message says. The bytes lie there as its sender got them: who reads them multiplies them.
+// What a message says that its receiver reads where it lies. `factor`: by what it multiplies what it reads.
 struct Offer {
   Descriptor memory;
   Factor factor;
 };
 
+// How a message of a direct plan moves after all; its sender decides.
+enum class Route : std::uint8_t {
+  kMemory,  // from the user's memory, or into it
+  kSlots,
+  kDepot  // its receiver reads it where the sender has left it, whoever of the two was to copy
+};
+
 class DirectMessages {
  public:
+  // Messages of one step that lie in the depot for each peer.
+  static constexpr std::uint32_t kDeposits = 2;
+
   // Memory of a peer, as a running step reaches it.
   struct Remote {
     Descriptor descriptor;
     Factor factor;  // of what is read there
     std::byte* mapped = nullptr;
-    bool known = false;     // the peer has sent the descriptor
-    bool reached = false;   // and it was looked at: `mapped` is final
-    bool by_slots = false;  // after all; the sender decides, and its first slot tells the receiver
+    bool known = false;    // the peer has sent the descriptor
+    bool reached = false;  // and it was looked at: `mapped` is final
+    Route route = Route::kMemory;  // the receiver learns it from the message's first slot
   };
 
   // `endpoint_of`: by channel. Both outlive this.
@@ -47,8 +57,14 @@ class DirectMessages {
   // Takes what a peer offers or accepts for the operand; false if it is not of `bytes`.
   bool learn(std::uint32_t operand, std::uint32_t channel, const Offer& offer, std::size_t bytes);
 
-  // Notes that the step still waits for.
-  std::uint32_t& unread(std::uint32_t step) { return unread_[step]; }
+  // The operand's message was left where its receiver will read it.
+  void set_unread(std::uint32_t operand) {
+    ++unread_[operand];
+    ++all_unread_;
+  }
+  // How many of an operand's messages their receiver has not said to have read; of all.
+  std::uint32_t unread(std::uint32_t operand) const { return unread_[operand]; }
+  std::uint32_t unread() const { return all_unread_; }
   bool announced(std::uint32_t step) const { return announced_[step]; }
   void set_announced(std::uint32_t step) { announced_[step] = true; }
   void forget_announced(std::uint32_t step) { announced_[step] = false; }
@@ -68,7 +84,8 @@ class DirectMessages {
   std::uint32_t number_ = 0, stamp_ = 0;
   std::vector<std::vector<std::uint32_t>> operands_;  // by channel, by position
   std::vector<Remote> remotes_;                       // by operand
-  std::vector<std::uint32_t> unread_;                 // by step
+  std::vector<std::uint32_t> unread_;                 // by operand
+  std::uint32_t all_unread_ = 0;
   std::vector<bool> announced_;                       // by step
 };
 

@@ -79,7 +79,7 @@ std::size_t Execution::direct_bytes(const Call& call) const {
 void Execution::bind(const Call& call, BoundCall& bound) const {
   bound.call = call;
   const std::size_t longest =
-      std::min(plan_.direct && !cuts(call) ? SIZE_MAX : call.chunk, call.map.max_elements());
+      std::min(!plan_.direct ? call.chunk : cuts(call) ? call.direct_chunk : SIZE_MAX, call.map.max_elements());
   bound.scratch_stride = (longest * size_of(call.type) + 63) / 64 * 64;
   bound.scratch_bytes = bound.scratch_stride * plan_.schedule.scratch_blocks * plan_.window;
   bound.line.bind(plan_, call,
@@ -102,7 +102,7 @@ void Execution::start_chunks(const BoundCall& bound, const std::byte* input, std
   scratch_stride_ = bound.scratch_stride;
   if (plan_.direct) {
     direct_bytes_ = direct_bytes(call_);
-    if (!cuts(call_)) call_.chunk = std::max<std::size_t>(call_.map.max_elements(), 1);
+    call_.chunk = cuts(call_) ? call_.direct_chunk : std::max<std::size_t>(call_.map.max_elements(), 1);
     direct_.start(call_.number, call_.stamp);
   }
   // Where nothing is copied by pieces they cost addresses only.
@@ -133,10 +133,11 @@ void Execution::fail_line() {
 }
 
 bool Execution::advance_chunks(const std::atomic<bool>& ended, bool alone) {
-  bool any = false;
   ended_ = &ended;
   alone_ = alone;
+  const std::uint32_t unread = direct_.unread();
   if (plan_.direct && failure_.ok()) failure_ = direct_.drain();
+  bool any = direct_.unread() != unread;
   for (bool again = true; again && failure_.ok() && !ended.load(std::memory_order_relaxed);) {
     again = freight_.active() && tend_freight();
     std::size_t kept = 0;
@@ -191,6 +192,8 @@ Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
       if (!may_move(c, index)) return channel.peer;
     }
   }
+  for (std::uint32_t k = 0; k < plan_.channel_of.size() && direct_.unread() > 0; ++k)
+    if (direct_.unread(k) > 0 && gone(plan_.schedule.operands[k].peer)) return plan_.schedule.operands[k].peer;
   for (std::uint32_t c = 0; c < plan_.channels.size() && freight_.flying() > 0; ++c) {
     const FreightMessages::Ring& ring = freight_.ring(c);
     if (plan_.channels[c].outgoing && ring.begun != ring.ended && gone(plan_.channels[c].peer))
@@ -238,14 +241,6 @@ bool Execution::acquire(std::uint32_t operand, std::uint32_t step, std::size_t b
 bool Execution::try_step(std::uint32_t index) {
   const std::uint32_t chunk = next_[index];
   const Step& step = plan_.schedule.steps[index];
-  const bool offered = plan_.direct && direct_.announced(index) && step.sources > 0 &&
-                       plan_.channel_of[step.operands] == kNoChannel;
-  if (offered) {
-    // Everything is done but that the peers have to read what was offered.
-    if (direct_.unread(index) > 0) return false;
-    finish_chunk(index);
-    return true;
-  }
   if (!dependencies_met(index, chunk) || freight_.holds_back(index, chunk)) return false;
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
   if (accepts(index, bytes) && !direct_.announced(index)) announce(index, bytes);
@@ -255,11 +250,7 @@ bool Execution::try_step(std::uint32_t index) {
   if (bytes > 0 && !accepts(index, bytes)) transfer(index, chunk);
   if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
   hand_over(index, bytes);
-  // Nobody waits for notes of having read but the end of the call.
-  if (plan_.direct && direct_.unread(index) > 0 && chunk + 1 == chunks_[index])
-    direct_.set_announced(index);
-  else
-    finish_chunk(index);
+  finish_chunk(index);
   return true;
 }
 

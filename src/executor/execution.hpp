@@ -59,14 +59,15 @@ class Execution {
   }
   // Both, for a call that is made once.
   void start(const Call& call);
-  // Runs every step that can run; true if any did. Between steps and pieces it looks at `ended`, which any
+  // Runs every step that can run; true if any did, or a peer has read what it was left. Between steps and pieces it looks at `ended`, which any
   // thread may set, and then runs nothing more. Blocks only where `alone` says that the thread drives nothing
   // else: then a step may wait in the middle for a peer that helps to copy.
   bool advance(const std::atomic<bool>& ended, bool alone = false) {
     return line_ != nullptr ? advance_line(ended) : advance_chunks(ended, alone);
   }
   bool done() const noexcept {
-    return (line_ != nullptr ? line_->done() : unfinished_.empty() && freight_.flying() == 0) ||
+    return (line_ != nullptr ? line_->done()
+                             : unfinished_.empty() && freight_.flying() == 0 && direct_.unread() == 0) ||
            !failure_.ok();
   }
   // Why the call cannot be finished; ok while it can.
@@ -108,21 +109,30 @@ class Execution {
     return call_.stamp ^ length_stamp(total_[step] * element_bytes_);
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
+  bool route_direct(std::uint32_t step);
   void prepare(const Step& step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes);
   int streamed_destination(std::uint32_t step, std::size_t bytes) const;
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
   // Whether a direct plan of the call is cut into chunks. Only a message of one block is then still one run
   // of bytes.
-  bool cuts(const Call& call) const { return call.cut && plan_.schedule.largest_message == 1; }
+  bool cuts(const Call& call) const {
+    return call.direct_chunk != SIZE_MAX && plan_.schedule.largest_message == 1;
+  }
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
     return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_ &&
-           !direct_.remote(operand).by_slots;
+           direct_.remote(operand).route != Route::kSlots;
   }
-  // Whether the outgoing message, whose receiver's memory is known if it is to be written, had better not.
+  // How an outgoing message had better move; of one that is to be written, its receiver's memory is known.
+  Route route_of(std::uint32_t operand, std::uint32_t step, std::size_t bytes) const;
   bool better_by_slots(std::uint32_t operand, std::uint32_t step, std::size_t bytes) const;
+  // Where a step leaves what its receivers read there: its next chunk, in turn with the one before. Null if
+  // there is no memory for it.
+  std::byte* depot_of(std::uint32_t step);
+  bool learn(std::uint32_t operand, std::uint32_t channel, const Offer& offer, std::size_t bytes);
   bool acquire_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
-  // Whether the step only accepts what a peer writes into its destination.
+  bool acquire_outgoing(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
+  // Whether the step only accepts what a peer writes into its destination, as far as is known.
   bool accepts(std::uint32_t step, std::size_t bytes) const;
   void announce(std::uint32_t step, std::size_t bytes);
   void hand_over_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);

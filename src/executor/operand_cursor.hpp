@@ -42,6 +42,12 @@ class OperandCursor {
     cursor.at_ = mapped;
     return cursor;
   }
+  // One run of memory that peers will read.
+  static OperandCursor depot(std::byte* memory) {
+    OperandCursor cursor = run(memory);
+    cursor.depot_ = true;
+    return cursor;
+  }
   // Nothing to be done.
   static OperandCursor idle() {
     OperandCursor cursor;
@@ -53,6 +59,7 @@ class OperandCursor {
   bool is_remote() const noexcept { return remote_; }
   bool is_copied() const noexcept { return remote_ && at_ == nullptr; }
   bool is_idle() const noexcept { return idle_; }
+  bool is_depot() const noexcept { return depot_; }
   // Bytes passed so far of a peer's memory.
   std::size_t offset() const noexcept { return offset_; }
   // Nothing is put by between a copy in and a copy out, so no cache need hold a piece.
@@ -87,7 +94,7 @@ class OperandCursor {
 
   Endpoint* endpoint_ = nullptr;
   std::uint16_t lane_ = 0;
-  bool outgoing_ = false, left_behind_ = false, remote_ = false, idle_ = false;
+  bool outgoing_ = false, left_behind_ = false, remote_ = false, idle_ = false, depot_ = false;
   std::uint32_t cell_ = 0;
   std::size_t left_ = 0, offset_ = 0, piece_ = 0;
   std::byte* at_ = nullptr;

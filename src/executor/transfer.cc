@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/fault_point.hpp"
 #include "base/wait.hpp"
@@ -9,6 +10,11 @@
 #include "executor/execution.hpp"
 
 namespace hansa {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
 
 void Execution::prepare(const Step& step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes) {
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
@@ -173,12 +179,31 @@ int Execution::streamed_destination(std::uint32_t index, std::size_t bytes) cons
     if (walk_[k].is_message() && run >= Capabilities::kLeastStreamed &&
         bytes >= endpoint_of_[plan_.channel_of[step.operands + k]]->capabilities().streams_from)
       return written;
-    if (!walk_[k].is_message() && memory < 0) memory = written;
+    if (walk_[k].is_depot() && workspace_->depot_stores().streams()) return written;
+    if (!walk_[k].is_message() && !walk_[k].is_depot() && memory < 0) memory = written;
     ++written;
   }
   // What the kernel copies next has to be in the cache.
   const bool large = plan_.direct && !copied && total_[index] * element_bytes_ * count >= call_.streams_from;
   return large ? memory : -1;
+}
+
+// Offers are read by their takers themselves, from the user's memory or from the depot, where one copy serves
+// all.
+bool Execution::route_direct(std::uint32_t index) {
+  const Step& step = plan_.schedule.steps[index];
+  bool writes = false, deposited = false;
+  for (std::uint32_t k = step.sources; k < std::uint32_t{step.sources} + step.destinations; ++k) {
+    const std::uint32_t operand = step.operands + k;
+    if (walk_[k].is_remote() && direct_.remote(operand).route == Route::kDepot) {
+      walk_[k] = deposited ? OperandCursor::idle() : OperandCursor::depot(depot_of(index));
+      deposited = true;
+    } else if (walk_[k].is_remote() && plan_.mechanism_of[operand] == Mechanism::kPull) {
+      walk_[k] = OperandCursor::idle();
+    }
+    writes = writes || !walk_[k].is_idle();
+  }
+  return writes;
 }
 
 void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
@@ -190,13 +215,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
   prepare(step, chunk, combine, bytes);
   if (freight_.active()) route_freight(index, chunk, combine, bytes);
-  // An offer is read by its takers themselves.
-  bool writes = false;
-  for (std::uint32_t k = step.sources; k < count; ++k) {
-    if (plan_.mechanism_of[step.operands + k] == Mechanism::kPull && walk_[k].is_remote())
-      walk_[k] = OperandCursor::idle();
-    writes = writes || !walk_[k].is_idle();
-  }
+  const bool writes = route_direct(index);
   if (!writes) return;
   if (plan_.direct) (void)fault_point(Point::kCopyBegin);
   const bool straight = copies_straight(step, combine);
@@ -204,7 +223,14 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   for (std::uint32_t k = 0; straight && k < count; ++k) walk_[k].widen();
   combine.streams = streamed_destination(index, bytes);
   bool whole = true;  // nothing but memory: pieces are as long as can be foreseen
-  for (std::uint32_t k = 0; k < count; ++k) whole = whole && !walk_[k].is_message();
+  bool deposits = false;
+  for (std::uint32_t k = 0; k < count; ++k) {
+    whole = whole && !walk_[k].is_message();
+    deposits = deposits || walk_[k].is_depot();
+  }
+  StoreGauge& stores = workspace_->depot_stores();
+  const bool timed = deposits && straight && stores.wants_time();
+  const auto begin = timed ? Clock::now() : Clock::time_point();
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {
     std::size_t left = piece(block_elements(measure, i), chunk) * element_bytes_;
     if (left > 0) place(step, i, chunk);
@@ -222,6 +248,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
       if (plan_.direct && left > 0) (void)fault_point(Point::kCopyHalf);
     }
   }
+  if (deposits) stores.filled(bytes, timed ? Clock::now() - begin : Clock::duration::zero());
 }
 
 }  // namespace hansa

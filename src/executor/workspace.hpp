@@ -3,9 +3,13 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <vector>
+
+#include "base/store_gauge.hpp"
+#include "hansa/memory.hpp"
 
 namespace hansa {
 
@@ -15,11 +19,30 @@ class Workspace {
   // between the copy in, the combine and the copy out.
   static constexpr std::size_t kPiece = 128 * 1024;
 
+  // `memory` outlives this; null: there is no depot.
+  explicit Workspace(Memory* memory = nullptr) : memory_(memory) {}
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  ~Workspace() { give_up_depot(); }
+
   // At least so many bytes, of any content, aligned to cache lines.
   std::byte* scratch(std::size_t bytes) { return scratch_.at_least(bytes); }
-  std::size_t bytes() const { return scratch_.bytes() + pieces_.bytes() + pads_.size() * pad_bytes_; }
+  std::size_t bytes() const {
+    return scratch_.bytes() + pieces_.bytes() + pads_.size() * pad_bytes_ + depot_bytes_;
+  }
   // Room for so many pieces, each of which fits a cache with its like.
   std::byte* pieces(std::size_t count) { return pieces_.at_least(count * kPiece); }
+
+  // Memory that peers map: at least so many bytes, where what is left lies for them to read; null if there is
+  // none to be had. Stays where it is while the call lasts.
+  std::byte* depot(std::size_t bytes) {
+    if (bytes > depot_bytes_) [[unlikely]]
+      grow_depot(bytes);
+    return depot_;
+  }
+
+  // Told of every copy into the depot, it says how the next is to be written.
+  StoreGauge& depot_stores() { return depot_stores_; }
 
   // Pads are for messages that lie in no memory of the user's, of so many bytes at most. Those that the last
   // call did not give back are taken for free: it has failed, and its communicator runs no more.
@@ -65,6 +88,26 @@ class Workspace {
     std::unique_ptr<std::byte, Free> memory_;
     std::size_t bytes_ = 0;
   };
+  [[gnu::cold, gnu::noinline]] void grow_depot(std::size_t bytes) {
+    give_up_depot();
+    if (memory_ == nullptr) return;
+    const auto memory = memory_->allocate(bytes);
+    if (!memory.ok()) return;
+    depot_ = memory.value();
+    depot_bytes_ = bytes;
+  }
+  // Peers that still read keep what they have mapped.
+  void give_up_depot() {
+    if (depot_ != nullptr) (void)memory_->free(depot_);
+    depot_ = nullptr;
+    depot_bytes_ = 0;
+  }
+
+  Memory* memory_;
+  std::byte* depot_ = nullptr;
+  std::size_t depot_bytes_ = 0;
+  // What is left there may come from memory.
+  StoreGauge depot_stores_{std::chrono::nanoseconds(260)};
   Area scratch_, pieces_;
   std::vector<Area> pads_;
   std::size_t pad_bytes_ = 0;

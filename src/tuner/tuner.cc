@@ -81,9 +81,9 @@ std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std:
 
 // Names in order of preference. On one machine messages cost little and bytes cost much: everything
 // direct while all fits the caches, then what moves each byte least.
-std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes, bool direct) {
+std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes, Reached reached) {
   if (query.levels != nullptr && query.levels->hosts() > 1) return preferred_between_hosts(query, bytes);
-  const bool small = bytes <= 32 * 1024;
+  const bool small = bytes <= 32 * 1024, direct = reached != Reached::kBySlots;
   switch (query.collective) {
     case Collective::kAllReduce:
       // One shot moves the vector to each of the others, so it is for two or for very little.
@@ -98,6 +98,8 @@ std::array<std::string_view, 3> preferred(const Query& query, std::size_t bytes,
     case Collective::kReduceScatterV:
       return {query.ranks <= 16 ? "direct" : "circulant", "ring", ""};
     case Collective::kBroadcast:
+      // One copy in a depot serves all.
+      if (!small && reached == Reached::kInDepots) return {"direct", "knomial", ""};
       if (!small && direct)
         return {query.ranks == 2 || bytes > 128 * 1024 ? "split" : "direct", "knomial", ""};
       // No rank waits for one that is not the root: where ranks share cores, each hand-over costs a turn.
@@ -155,10 +157,11 @@ Status check_wish(std::string_view wish) {
   return {};
 }
 
-Result<const Algorithm*> choose(const Query& query, std::size_t bytes, bool direct, std::string_view wish) {
+Result<const Algorithm*> choose(const Query& query, std::size_t bytes, Reached reached,
+                                std::string_view wish) {
   if (const auto choice = wished(wish, query.collective); !choice.empty()) {
     // The better of those that are allowed; where no preferred one is, the first that is named.
-    for (const std::string_view name : preferred(query, bytes, direct))
+    for (const std::string_view name : preferred(query, bytes, reached))
       if (const Algorithm* row = allows(choice, name) ? find(query, name) : nullptr) return row;
     if (!choice.starts_with('^'))
       for (const std::string_view name : split(choice, '|'))
@@ -167,7 +170,7 @@ Result<const Algorithm*> choose(const Query& query, std::size_t bytes, bool dire
       if (serves(row, query.collective) && allows(choice, row.name))
         if (const Algorithm* found = find(query, row.name)) return found;
   }
-  for (const std::string_view name : preferred(query, bytes, direct))
+  for (const std::string_view name : preferred(query, bytes, reached))
     if (const Algorithm* row = find(query, name)) return row;
   for (const Algorithm& row : builtin_algorithms())
     if (const Algorithm* found = serves(row, query.collective) ? find(query, row.name) : nullptr)

@@ -75,7 +75,7 @@ Labels dealt(Rank ranks, Rank hosts) {
 }
 
 const Algorithm& chosen(const Query& query, std::size_t bytes) {
-  return *choose(query, bytes, false, "").value();
+  return *choose(query, bytes, Reached::kBySlots, "").value();
 }
 
 TEST(LinkBytes, AreTheLeastOfEveryHost) {

@@ -154,10 +154,11 @@ class DelayedPeer {
 
 class DelayingEndpoint final : public Endpoint, Freight {
  public:
-  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, Staged staged, bool maps)
+  DelayingEndpoint(std::shared_ptr<DelayedPeer> peer, Staged staged, bool deposits, bool maps)
       : peer_(std::move(peer)), capabilities_(peer_->inner->capabilities()), maps_(maps) {
     capabilities_.streams_from = 0;
     capabilities_.staged = staged;
+    capabilities_.deposits = deposits;
     if (capabilities_.freight != nullptr) capabilities_.freight = this;
   }
   ~DelayingEndpoint() override {
@@ -229,8 +230,8 @@ class DelayingTransport final : public Transport {
     const std::uint64_t seed = (seed_ + static_cast<std::uint64_t>(peer) + 1) * 0xd1342543de82ef95u;
     auto delayed = std::make_shared<DelayedPeer>(std::move(endpoint), lanes_, seed);
     peers_.push_back(delayed);
-    return std::unique_ptr<Endpoint>(
-        std::make_unique<DelayingEndpoint>(std::move(delayed), static_cast<Staged>(seed_ / 3 % 3), maps_));
+    return std::unique_ptr<Endpoint>(std::make_unique<DelayingEndpoint>(
+        std::move(delayed), static_cast<Staged>(seed_ / 3 % 3), seed_ / 9 % 2 == 1, maps_));
   }
   bool poll() noexcept override {
     bool moved = inner_->poll();

@@ -17,7 +17,7 @@ namespace hansa::test {
 
 // Destroying an endpoint lets out what it held back, as an operating system delivers what was sent before
 // close. `lanes` as in the options that `inner` was opened with; `seed` differs from rank to rank;
-// it also says which messages are staged. `maps`: false if no memory of a peer can be mapped.
+// it also says which messages are staged or deposited. `maps`: false if no memory of a peer can be mapped.
 std::unique_ptr<Transport> delaying_transport(std::unique_ptr<Transport> inner, std::uint16_t lanes,
                                               std::uint64_t seed, bool maps = true);
 

@@ -44,7 +44,7 @@ TEST(Wish, ChoosesTheBetterOfSeveralAndNoneOfThose) {
   Query query;
   query.collective = Collective::kAllReduce;
   query.ranks = 4;
-  const auto chosen = [&](std::string_view wish) { return choose(query, 1 << 20, true, wish).value()->name; };
+  const auto chosen = [&](std::string_view wish) { return choose(query, 1 << 20, Reached::kInMemory, wish).value()->name; };
   EXPECT_EQ(chosen(""), "two_shot");
   EXPECT_EQ(chosen("ring|knomial"), "ring");
   EXPECT_EQ(chosen("knomial|double_binary_tree"), "knomial");
@@ -62,7 +62,7 @@ TEST(Choice, OnOneMachineTakesFewTurnsForLittleAndFewBytesForMuch) {
     Query query;
     query.collective = collective;
     query.ranks = ranks;
-    return choose(query, bytes, true, "").value()->name;
+    return choose(query, bytes, Reached::kInMemory, "").value()->name;
   };
   EXPECT_EQ(chosen(Collective::kAllReduce, 2, 16 * 1024), "one_shot");
   EXPECT_EQ(chosen(Collective::kAllReduce, 8, 4 * 1024), "one_shot");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "device/host/combine.hpp"
+#include "device/host/host_memory.hpp"
 #include "tests/support/cluster.hpp"
 #include "tests/support/delaying_transport.hpp"
 #include "tests/support/layouts.hpp"
@@ -24,13 +25,14 @@ Plan lower_staged(const Algorithm& row, const Query& query, Rank rank) {
 std::string run(Cluster& cluster, const Algorithm& row, const Query& query, std::size_t elements,
                 bool in_place, std::uint64_t seed, const Lower& lower_for = lower_staged, bool cut = false) {
   const Exercise exercise(query, elements, in_place);
+  HostMemory memory;
   std::vector<std::unique_ptr<Execution>> executions;
   for (Rank rank = 0; rank < query.ranks; ++rank) {
     executions.push_back(std::make_unique<Execution>(lower_for(row, query, rank), cluster.endpoints(rank),
                                                      &choose_host_combine, cluster.poll(rank),
-                                                     std::make_shared<Workspace>()));
+                                                     std::make_shared<Workspace>(&memory)));
     Call call = exercise.call(rank, executions.back()->plan(), cluster.message_bytes());
-    call.cut = cut;
+    if (cut) call.direct_chunk = call.chunk;
     executions.back()->start(call);
   }
   if (!cluster.run(executions, seed)) return "stuck";
@@ -128,21 +130,24 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
     const auto delaying = [&](SlotShape shape) -> Cluster::Open {
       return [&seed, shape](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
         HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, shape));
-        ++seed;  // of nine ranks in a row each is another: what is staged, whether memory is mapped
+        ++seed;  // of 18 ranks in a row each is another: what is staged or deposited, whether memory is mapped
         return delaying_transport(std::move(inner), options.lanes, seed, seed % 3 != 0);
       };
     };
     Cluster at_once(ranks, [](const TransportOptions& options) { return open_inproc(options); });
     Cluster delayed(ranks, delaying({64 * 1024, 16})), cut(ranks, delaying({16 * 1024, 4}));
+    seed = 8;
+    Cluster left_in_depots(ranks, delaying({16 * 1024, 4}));
     for (const Algorithm& row : builtin_algorithms())
       for (const std::size_t elements : {100, 8192, 8193, 70001})
         for (const bool in_place : {false, true})
-          for (Cluster* cluster : {&at_once, &delayed, &cut}) {
+          for (Cluster* cluster : {&at_once, &delayed, &cut, &left_in_depots}) {
             const Query query{row.collective, ranks, rooted(row.collective) ? ranks - 1 : 0, 2};
             if (!row.supports(query) || !lower_direct(all_schedules(row, query), 0)) continue;
             if (in_place && row.collective == Collective::kAllToAll) continue;
             seen.insert(std::string(name_of(row.collective)) + " " + std::string(row.name));
-            ASSERT_EQ(run(*cluster, row, query, elements, in_place, 7, direct, cluster == &cut), "")
+            const bool chunks = cluster == &cut || cluster == &left_in_depots;
+            ASSERT_EQ(run(*cluster, row, query, elements, in_place, 7, direct, chunks), "")
                 << describe(row, query, elements, in_place);
           }
   }

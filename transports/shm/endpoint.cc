@@ -41,7 +41,8 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .slots = layout.shape.count,
                    .direct = peer_memory_.reaches_all(),
                    .direct_own = local_->memory.known(),
-                   .staged = peer_memory_.same_process() ? Staged::kNone : local_->staged};
+                   .staged = peer_memory_.same_process() ? Staged::kNone : local_->staged,
+                   .deposits = !peer_memory_.same_process() && local_->deposits && local_->memory.known()};
   if (!ferries) return;
   ferry_.emplace(peer_, incoming_, outgoing_.get(), layout);
   local_->ferries.push_back(&*ferry_);

@@ -12,7 +12,7 @@
 #include "transports/shm/own_memory.hpp"
 #include "transports/shm/peer_memory.hpp"
 #include "transports/shm/ring.hpp"
-#include "transports/shm/store_gauge.hpp"
+#include "base/store_gauge.hpp"
 
 namespace hansa::shm {
 
@@ -23,6 +23,7 @@ struct Local {
   OwnMemory memory;
   std::uint64_t beacon = 0;
   Staged staged = Staged::kNone;  // messages to other processes
+  bool deposits = false;          // so, too
   std::size_t peers = 1;
   std::vector<Ferry*> ferries{};  // of the endpoints that have one
   Status failure{};

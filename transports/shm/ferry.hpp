@@ -16,7 +16,7 @@
 
 #include "hansa/transport.hpp"
 #include "transports/shm/inbox.hpp"
-#include "transports/shm/store_gauge.hpp"
+#include "base/store_gauge.hpp"
 
 namespace hansa::shm {
 

@@ -1,9 +1,9 @@
 // When a gauge tells to write past the caches, and for how long.
 #include <gtest/gtest.h>
 
-#include "transports/shm/store_gauge.hpp"
+#include "base/store_gauge.hpp"
 
-namespace hansa::shm {
+namespace hansa {
 namespace {
 
 using std::chrono::nanoseconds;
@@ -67,4 +67,4 @@ TEST(StoreGauge, WantsOneFillOfSeveralTimed) {
 }
 
 }  // namespace
-}  // namespace hansa::shm
+}  // namespace hansa
