@@ -29,9 +29,10 @@
 // Where both would do, messages of even lanes are pulled and those of odd ones pushed.
 //
 // The sender of a message may stage it after all where that is faster, if half a channel holds it: the length
-// of its first slot tells the receiver (Capabilities::staged). So that it does where copies between
-// two memories are dear, a call whose messages are one block each may be cut into chunks, each with offers
-// and notes of its own. The return lane of lane L is lane L + kReturnLanes.
+// of its first slot tells the receiver (Capabilities::staged). Or it leaves the message in its depot, memory
+// that all map, and offers that, once for all who read it (Capabilities::deposits); a step leaves a chunk
+// there once all have read the one of two before. So that either can be, a call whose messages are one
+// block each may be cut into chunks, each with offers and notes of its own. The return lane of lane L is lane L + kReturnLanes.
 #pragma once
 
 #include <cstddef>

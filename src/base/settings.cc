@@ -221,12 +221,13 @@ constexpr Setting kSettings[] = {
      "memory "
      "directly, which is slower.",
      parse_checksum},
-    {"HANSA_SHM_COPY", "auto", "auto, kernel, ranks or slots",
+    {"HANSA_SHM_COPY", "auto", "auto, kernel, ranks, slots or depot",
      "How large messages get from one process's private memory into another's on the same host: by the "
      "kernel, in one copy; "
-     "by both ranks at the same time, where they wait in the same call; or cut, through the slots that carry "
-     "short ones. auto "
-     "is the kernel where its copies were measured to be cheap, else the other two, as suits the message.",
+     "by both ranks at the same time, where they wait in the same call; cut, through the slots that carry "
+     "short ones; or by way of memory that all map, once for all who read it. auto is the last where ranks "
+     "outnumber cores, else the kernel where its copies were measured to be cheap, else the others, as suits the "
+     "message.",
      parse_copier},
     {"HANSA_FAULT", "", "POINT=FAULT or POINT:NTH=FAULT, with names of src/base/fault_point.hpp",
      "What goes wrong with this process at a named place, once.", parse_fault_point, Trait::kTesting},
