@@ -105,6 +105,7 @@ class Hub : public LinkOwner, public DoorKeeper, public std::enable_shared_from_
 
   // hub_withdrawal.cc: ranks that go before all have come
   void late_to_join(Below& below, const Lateness& lateness);
+  bool name_the_silent(std::uint32_t waited_ms);
   void withdraw(const Below& below, std::uint32_t waited_ms);
   void take_dismissal(const Dismissal& dismissal);
   void dismiss(std::vector<Entered>::iterator entered, const Status& why);

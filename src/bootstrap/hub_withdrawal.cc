@@ -12,12 +12,26 @@ namespace hansa::bootstrap {
 void Hub::late_to_join(Below& below, const Lateness& lateness) {
   if (lateness.sequence != 0 || !failed_.ok()) return;
   if (setup_.root_may_be_late) return withdraw(below, lateness.waited_ms);
+  if (place_.hosts != 0 && name_the_silent(lateness.waited_ms)) return;
   if (root_ && root_->is_open()) return root_->send(Message::kLate, lateness.encode());
   fail(Status(
       Code::kRemote,
       fmt::format("cannot reach the process that made the unique id at {} within {:g} s: no answer; set "
                   "HANSA_INTERFACE to a network that all hosts share, and see that no firewall blocks it",
                   setup_.invitation.root.text(), lateness.waited_ms / 1000.0)));
+}
+
+// All have joined; of this host's ranks it is known who has said nothing since. The root knows hosts only.
+bool Hub::name_the_silent(std::uint32_t waited_ms) {
+  std::vector<Rank> silent;
+  for (const Below& below : below_)
+    if (below.local && below.known && !below.delivered) silent.push_back(below.process.rank);
+  if (silent.empty()) return false;
+  fail(Status(Code::kRemote,
+              fmt::format("all {} ranks joined, but not all were connected within {:g} s: {} on host {} missing; "
+                          "are they stopped?",
+                          ranks(), waited_ms / 1000.0, ranks_text(silent), setup_.leader.host_name)));
+  return true;
 }
 
 // Only the root can tell whether it goes or is one of all who have come.

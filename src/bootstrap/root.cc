@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kTellLateComers{60'000}, kLastWords{1000};
 constexpr std::chrono::milliseconds kDeserted{10'000};
 // Where all have come at the last moment, they are connected within that; it is less than seats wait for
 // words.
-constexpr std::chrono::milliseconds kConnecting{1000};
+constexpr std::chrono::milliseconds kConnecting{1000}, kNaming{300};
 
 struct RootsOfProcess {
   std::set<std::shared_ptr<Root>> roots;
@@ -109,7 +109,11 @@ void Root::on_message(Link& link, Message type, BytesView payload) {
   } else if (type == Message::kEnter && host->registered && Entry::parse(payload, &entry)) {
     enter(*host, entry);
   } else if (type == Message::kLate && Lateness::parse(payload, &lateness)) {
-    time_out(lateness);
+    // The host of a rank that does not connect can name it.
+    if (assigned_)
+      time_out_after(kNaming, lateness);
+    else
+      time_out(lateness);
   } else if (type == Message::kWithdraw && again_ && Withdrawal::parse(payload, &withdrawal)) {
     withdraw(*host, withdrawal);
   } else if (type == Message::kFail && Failure::parse(payload, &failure)) {
@@ -178,11 +182,7 @@ void Root::withdraw(Host& host, const Withdrawal& withdrawal) {
   if (host.dismissed.contains(withdrawal.rank)) return;  // the answer is on its way
   if (assigned_) {
     // Now that all have come it is one of them.
-    loop_.after(kConnecting, [weak = weak_from_this(), lateness = Lateness{0, withdrawal.waited_ms}] {
-      const auto self = weak.lock();
-      if (self && self->over_.ok()) self->time_out(lateness);
-    });
-    return;
+    return time_out_after(kConnecting, {0, withdrawal.waited_ms});
   }
   const auto who = std::find_if(host.ranks.begin(), host.ranks.end(),
                                 [&](const Process& one) { return one.rank == withdrawal.rank; });
@@ -231,6 +231,13 @@ void Root::finish(Host& host) {
                              "use a new unique id for another communicator",
                              ranks_));
   retire();
+}
+
+void Root::time_out_after(std::chrono::milliseconds delay, const Lateness& lateness) {
+  loop_.after(delay, [weak = weak_from_this(), lateness] {
+    const auto self = weak.lock();
+    if (self && self->over_.ok()) self->time_out(lateness);
+  });
 }
 
 void Root::time_out(const Lateness& lateness) {

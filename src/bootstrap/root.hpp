@@ -54,6 +54,7 @@ class Root : public LinkOwner, public DoorKeeper, public std::enable_shared_from
   void finish(Host& host);
   void assign_all();
   void time_out(const Lateness& lateness);
+  void time_out_after(std::chrono::milliseconds delay, const Lateness& lateness);
   Status lateness_of_others(std::uint32_t waited_ms);
   void await_hosts();
   void fail(const Status& why);
