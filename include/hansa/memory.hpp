@@ -25,6 +25,9 @@ class Memory {
   virtual Result<std::byte*> allocate(std::size_t bytes) = 0;
   // kInvalidArgument if the address was not given by allocate(). Any thread.
   virtual Status free(void* address) = 0;
+  // As free(), but who has mapped the memory may still read in it what it held: it goes back to the system
+  // when the last of them is done.
+  virtual Status leave(void* address) = 0;
   // The allocation that holds all of [address, address+bytes), if it is ours. Any thread; no lock where
   // nothing changed.
   virtual std::optional<Allocation> identify(const void* address, std::size_t bytes) const = 0;

@@ -20,10 +20,9 @@
 // does nothing but offer or accept memory needs no slots for bytes, so a call is one chunk, unless it is to
 // be cut (below). A message of at least kDirectBytes then moves in one copy, by one of two mechanisms that
 // both ends know from the schedules alone; a smaller one is staged as ever.
-//   kPull  the sender offers: it sends a Descriptor of its source; the receiver's combine reads there, and
-//   its
-//          note on the return lane ends the sender's step. A step that offers has no dependents, so nobody
-//          waits for a note but the end of the call.
+//   kPull  the sender offers: it sends a Descriptor of its source; the receiver's combine reads there and
+//          says so by a note on the return lane. A step that offers has no dependents, so nobody waits for a
+//          note but the end of the call.
 //   kPush  the receiver accepts: as soon as its step's dependencies are met it sends a Descriptor of its
 //          destination over the return lane; the sender's combine writes there and sends an empty message.
 // Where both would do, messages of even lanes are pulled and those of odd ones pushed.
@@ -32,7 +31,8 @@
 // of its first slot tells the receiver (Capabilities::staged). Or it leaves the message in its depot, memory
 // that all map, and offers that, once for all who read it (Capabilities::deposits); a step leaves a chunk
 // there once all have read the one of two before. So that either can be, a call whose messages are one
-// block each may be cut into chunks, each with offers and notes of its own. The return lane of lane L is lane L + kReturnLanes.
+// block each may be cut into chunks, each with offers and notes of its own. The return lane of lane L is lane
+// L + kReturnLanes.
 #pragma once
 
 #include <cstddef>
@@ -68,6 +68,7 @@ struct Plan {
   std::vector<Mechanism> mechanism_of;    // by operand; kStaged for local ones
   bool direct = false;                    // every message has a mechanism other than kStaged
   bool folds = false;                     // of a direct plan: some rank combines what it pulls with something
+  std::uint32_t most_senders = 0;         // of a direct plan: the steps of a rank that send, of whom has most
   ChunkOrder order = ChunkOrder::kChunkMajor;
   std::uint32_t window = 4;
 };

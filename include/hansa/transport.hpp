@@ -78,8 +78,8 @@ struct Capabilities {
   bool awaits_peers = false;  // of a transport: it is not idle before they have answered, busy as they may be
   bool asks_kernel = false;   // of a transport: poll() makes system calls, so a yield more costs little
   Staged staged = Staged::kNone;
-  // Messages that are not in memory which the peer maps had better be left in some that it does (of
-  // TransportOptions::memory), once for all who read them.
+  // What this peer cannot map may be copied into memory that it can (of TransportOptions::memory), once for
+  // all who read it there.
   bool deposits = false;
   // Messages of so many bytes and more are better written into their slots past the caches: never what lies
   // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.

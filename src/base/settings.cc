@@ -225,9 +225,10 @@ constexpr Setting kSettings[] = {
      "How large messages get from one process's private memory into another's on the same host: by the "
      "kernel, in one copy; "
      "by both ranks at the same time, where they wait in the same call; cut, through the slots that carry "
-     "short ones; or by way of memory that all map, once for all who read it. auto is the last where ranks "
-     "outnumber cores, else the kernel where its copies were measured to be cheap, else the others, as suits the "
-     "message.",
+     "short ones; or by way of memory that all map (a depot), one copy for all who read it. auto is depot "
+     "where "
+     "more than two ranks outnumber the cores they may use, else kernel where its copies were measured to be "
+     "cheap, else slots or ranks, as suits the message.",
      parse_copier},
     {"HANSA_FAULT", "", "POINT=FAULT or POINT:NTH=FAULT, with names of src/base/fault_point.hpp",
      "What goes wrong with this process at a named place, once.", parse_fault_point, Trait::kTesting},

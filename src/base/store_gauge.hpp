@@ -1,7 +1,7 @@
-// Whether memory that a peer reads, again and again, is better written past the caches. What the peer has read
-// lies in its cache. Cores that share a cache take it back at once; between others that costs more than all
-// the rest of a message, and writing past the caches is several times as fast. Which it is shows in the time
-// that filling takes, and changes when threads or virtual cores move.
+// Whether memory that a peer reads, again and again, is better written past the caches. What the peer has
+// read lies in its cache. Cores that share a cache take it back at once; between others that costs more than
+// all the rest of a message, and writing past the caches is several times as fast. Which it is shows in the
+// time that filling takes, and changes when threads or virtual cores move.
 #pragma once
 
 #include <chrono>

@@ -27,10 +27,11 @@ bool Hub::name_the_silent(std::uint32_t waited_ms) {
   for (const Below& below : below_)
     if (below.local && below.known && !below.delivered) silent.push_back(below.process.rank);
   if (silent.empty()) return false;
-  fail(Status(Code::kRemote,
-              fmt::format("all {} ranks joined, but not all were connected within {:g} s: {} on host {} missing; "
-                          "are they stopped?",
-                          ranks(), waited_ms / 1000.0, ranks_text(silent), setup_.leader.host_name)));
+  fail(Status(
+      Code::kRemote,
+      fmt::format("all {} ranks joined, but not all were connected within {:g} s: {} on host {} missing; "
+                  "are they stopped?",
+                  ranks(), waited_ms / 1000.0, ranks_text(silent), setup_.leader.host_name)));
   return true;
 }
 

@@ -17,7 +17,9 @@ constexpr std::chrono::milliseconds kTellLateComers{60'000}, kLastWords{1000};
 constexpr std::chrono::milliseconds kDeserted{10'000};
 // Where all have come at the last moment, they are connected within that; it is less than seats wait for
 // words.
-constexpr std::chrono::milliseconds kConnecting{1000}, kNaming{300};
+constexpr std::chrono::milliseconds kConnecting{1000};
+// That the hub of a rank which does not connect is given to name it, before whole hosts are named.
+constexpr std::chrono::milliseconds kNaming{300};
 
 struct RootsOfProcess {
   std::set<std::shared_ptr<Root>> roots;

@@ -313,11 +313,14 @@ Status Communicator::connect_peers() {
     HANSA_INFO_ON(kInit, "communicator {}of {} ranks{} ready: {}{}; {}",
                   options_.name.empty() ? "" : fmt::format("\"{}\" ", options_.name), options_.ranks,
                   where(levels_), connections_->summary(),
-                  reach.direct ? ", large messages from memory to memory" : "",
+                  !reach.direct    ? ""
+                  : reach.deposits ? ", large messages by way of memory that all map"
+                                   : ", large messages from memory to memory",
                   crowded_ ? "more ranks than cores here" : "a core for every rank here");
   }
-  plans_.emplace(options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),
-                 [this] { return poll_within_step(); }, host_memory());
+  plans_.emplace(
+      options_.rank, options_.ranks, endpoints, reach, config().algorithm, host_combine_chooser(),
+      [this] { return poll_within_step(); }, host_memory());
   return {};
 }
 
@@ -325,7 +328,7 @@ namespace {
 
 // What ranks tell each other before they start.
 struct Facts {
-  std::uint64_t message_bytes, direct, copies_dear, deposits, wishes, checksum, groups;
+  std::uint64_t message_bytes, direct, copies_dear, deposits, wants_depots, wishes, checksum, groups;
   cpu_set_t cores;
 };
 
@@ -348,6 +351,7 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
              reach.direct,
              reach.copies_dear,
              reach.deposits,
+             config().copier == Copier::kDepot,
              std::hash<std::string>()(config().algorithm),
              config().checksum,
              digest(levels_.group_of()),
@@ -356,6 +360,7 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
   HANSA_ASSIGN_OR_RETURN(const auto everyone, session_->allgather(std::as_bytes(std::span(&mine, 1))));
   const std::vector<Member>& members = session_->members();
   cpu_set_t cores = mine.cores;
+  bool wants_depots = false;
   for (std::size_t rank = 0; rank < everyone.size(); ++rank) {
     Facts theirs;
     if (everyone[rank].size() != sizeof theirs)
@@ -377,10 +382,13 @@ Status Communicator::agree_on_reach(std::span<Endpoint* const> endpoints, PlanCa
     reach.direct = reach.direct && theirs.direct != 0;
     reach.copies_dear = reach.copies_dear || theirs.copies_dear != 0;
     reach.deposits = reach.deposits || theirs.deposits != 0;
+    wants_depots = wants_depots || theirs.wants_depots != 0;
     if (members[rank].host != members[static_cast<std::size_t>(options_.rank)].host) continue;
     CPU_OR(&cores, &cores, &theirs.cores);
   }
   crowded_ = neighbours() > CPU_COUNT(&cores);
+  // Two ranks were faster otherwise, whatever their cores.
+  reach.deposits = reach.deposits && reach.direct && (wants_depots || (crowded_ && options_.ranks > 2));
   return {};
 }
 

@@ -37,12 +37,13 @@ constexpr std::size_t kStreamedFootprint = std::size_t{48} << 20;
 // Each chunk of a direct plan costs some messages, which shorter ones would not be worth.
 constexpr std::size_t kLeastCut = std::size_t{256} * 1024;
 
-// Of a rank's depot, about, and of one message in it: what is left there is to be in a cache when it is read.
+// Of a rank's depot, and of one message in it: what is left there is to be in a cache when it is read. Where
+// many steps send, messages are as short as go directly, and the depot larger.
 constexpr std::size_t kDepot = std::size_t{2} << 20, kMostDeposit = std::size_t{128} * 1024;
 
-std::size_t deposit_bytes(Rank ranks) {
-  return std::clamp(kDepot / DirectMessages::kDeposits / static_cast<std::size_t>(ranks), kDirectBytes,
-                    kMostDeposit);
+std::size_t deposit_bytes(const Plan& plan) {
+  const std::size_t places = std::max(plan.most_senders, 1u) * DirectMessages::kDeposits;
+  return std::clamp(kDepot / places, kDirectBytes, kMostDeposit);
 }
 
 constexpr std::uint32_t kMessageStamp = 0x5e4dec5eu;  // sends and receives agree on their bytes only
@@ -107,7 +108,7 @@ Plan PlanCache::make_plan(const Algorithm& algorithm, const Query& query, bool d
 Result<Execution*> PlanCache::collective_plan(Operation& operation) {
   const Request& request = operation.request;
   const bool direct = reach_.direct && ranks_ <= kMostDirectRanks;
-  const Reached reached = !direct            ? Reached::kBySlots
+  const Reached reached = !direct           ? Reached::kBySlots
                           : reach_.deposits ? Reached::kInDepots
                                             : Reached::kInMemory;
   Query query{request.collective, ranks_, rooted(request.collective) ? request.root : 0, 2, reach_.levels};
@@ -186,8 +187,9 @@ Status PlanCache::bind(Operation& operation, KnownCall& known) {
   call.map = map_of(request, plan.schedule.blocks);
   call.chunk = chunk_elements(largest, size_of(request.type), reach_.message_bytes);
   call.streams_from = streams_from_;
+  call.deposits = reach_.deposits;
   if (reach_.deposits)
-    call.direct_chunk = deposit_bytes(ranks_) / size_of(request.type);
+    call.direct_chunk = deposit_bytes(plan) / size_of(request.type);
   else if (reach_.copies_dear && reach_.message_bytes >= kLeastCut)
     call.direct_chunk = call.chunk;
   execution->bind(call, known.bound);

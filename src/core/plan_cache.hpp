@@ -23,7 +23,7 @@ class PlanCache {
  public:
   // Facts that all ranks share. `message_bytes`: the least Capabilities::message_bytes() between any two, so
   // that all cut the same chunks. `direct`: every rank reaches every other's memory. `copies_dear`: some
-  // stage all messages that a channel holds. `deposits`: some leave them where peers map memory. `levels`: of
+  // stage all messages that a channel holds. `deposits`: they are left where peers map memory. `levels`: of
   // these ranks; outlives this. `wish`: HANSA_ALGORITHM. `poll` moves the endpoints on. `memory`, which peers
   // may map, outlives this.
   struct Reach {

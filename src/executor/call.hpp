@@ -25,6 +25,8 @@ struct Call {
   std::size_t chunk = 1;     // elements of one chunk of one block, equal on all ranks
   // The same of a direct plan, which need not be cut for slots' sake but may be. Equal on all ranks.
   std::size_t direct_chunk = SIZE_MAX;
+  // Whether its messages had better be left in depots where the endpoint can.
+  bool deposits = false;
   // Bytes that one step reads and writes in memory all can reach, from which it writes past the caches.
   std::size_t streams_from = SIZE_MAX;
   std::uint32_t number = 0;  // of the call; counts up, so that notes of the next one are told from this one's

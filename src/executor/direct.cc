@@ -34,28 +34,27 @@ void Execution::announce(std::uint32_t index, std::size_t bytes) {
   if (!direct_.room_for_note(channel)) return;
   (void)fault_point(Point::kAcceptBegin);
   const Bytes memory = local_memory(plan_.schedule.destinations(step)[0], bytes, next_[index]);
-  direct_.send_ready(channel, position_of_[source], endpoint_of_[channel]->describe(memory));
+  direct_.send_ready(channel, position_of_[source], next_[index], endpoint_of_[channel]->describe(memory));
   direct_.set_announced(index);
   (void)fault_point(Point::kAcceptSent);
 }
 
 std::byte* Execution::depot_of(std::uint32_t index) {
   const std::size_t room = (call_.chunk * element_bytes_ + kLine - 1) / kLine * kLine;
-  std::byte* const depot =
-      workspace_->depot(plan_.schedule.steps.size() * DirectMessages::kDeposits * room);
-  return depot == nullptr ? nullptr
-                          : depot + (index * DirectMessages::kDeposits +
-                                     next_[index] % DirectMessages::kDeposits) * room;
+  std::byte* const depot = workspace_->depot(plan_.most_senders * DirectMessages::kDeposits * room);
+  const std::size_t place =
+      sender_of_[index] * DirectMessages::kDeposits + next_[index] % DirectMessages::kDeposits;
+  return depot == nullptr ? nullptr : depot + place * room;
 }
 
 Route Execution::route_of(std::uint32_t operand, std::uint32_t index, std::size_t bytes) const {
-  Endpoint& endpoint = *endpoint_of_[plan_.channel_of[operand]];
-  if (endpoint.capabilities().deposits && cuts(call_)) {
+  if (leaves_in_depots(operand)) {
     if (plan_.mechanism_of[operand] == Mechanism::kPush)
-      return direct_.remote(operand).mapped == nullptr ? Route::kDepot : Route::kMemory;
+      return direct_.is_private(operand) ? Route::kDepot : Route::kMemory;
     const Operand& source = plan_.schedule.sources(plan_.schedule.steps[index])[0];
     const Bytes offered = local_memory(source, bytes, next_[index]);
-    return endpoint.describe(offered).allocation == 0 ? Route::kDepot : Route::kMemory;
+    return endpoint_of_[plan_.channel_of[operand]]->describe(offered).allocation == 0 ? Route::kDepot
+                                                                                      : Route::kMemory;
   }
   return better_by_slots(operand, index, bytes) ? Route::kSlots : Route::kMemory;
 }
@@ -86,14 +85,17 @@ bool Execution::learn(std::uint32_t operand, std::uint32_t channel, const Offer&
 
 bool Execution::acquire_outgoing(std::uint32_t operand, std::uint32_t index, std::size_t bytes) {
   const std::uint32_t c = plan_.channel_of[operand];
+  // Whatever way this one goes, another of the step may need the place.
+  if (leaves_in_depots(operand) && direct_.unread(operand) == DirectMessages::kDeposits) return false;
   DirectMessages::Remote& remote = direct_.remote(operand);
-  if (plan_.mechanism_of[operand] == Mechanism::kPush &&
-      (!remote.known || !learn(operand, c, {remote.descriptor, {}}, bytes)))
+  const bool deposited =
+      leaves_in_depots(operand) && direct_.is_private(operand) && depot_of(index) != nullptr;
+  if (plan_.mechanism_of[operand] == Mechanism::kPush && !deposited &&
+      (!remote.known || remote.chunk != next_[index] || !learn(operand, c, {remote.descriptor, {}}, bytes)))
     return false;
   remote.route = route_of(operand, index, bytes);
   if (remote.route == Route::kDepot && depot_of(index) == nullptr) remote.route = Route::kMemory;
   if (remote.route == Route::kSlots) return acquire(operand, index, bytes);
-  if (remote.route == Route::kDepot && direct_.unread(operand) == DirectMessages::kDeposits) return false;
   return endpoint_of_[c]->reserve(plan_.channels[c].lane, 0) != nullptr;
 }
 

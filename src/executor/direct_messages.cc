@@ -18,6 +18,7 @@ void DirectMessages::bind(const Plan& plan, std::span<Endpoint* const> endpoint_
   }
   remotes_.resize(schedule.operands.size());
   unread_.resize(schedule.operands.size());
+  private_.resize(schedule.operands.size());
   announced_.resize(schedule.steps.size());
 }
 
@@ -27,6 +28,7 @@ void DirectMessages::start(std::uint32_t number, std::uint32_t stamp) {
   std::fill(remotes_.begin(), remotes_.end(), Remote{});
   std::fill(unread_.begin(), unread_.end(), 0);
   all_unread_ = 0;
+  std::fill(private_.begin(), private_.end(), false);
   std::fill(announced_.begin(), announced_.end(), false);
 }
 
@@ -54,6 +56,8 @@ Status DirectMessages::drain() {
       if (note.ready != 0) {
         remotes_[operand].descriptor = note.memory;
         remotes_[operand].known = true;
+        remotes_[operand].chunk = note.chunk;
+        private_[operand] = note.memory.allocation == 0;
       } else if (unread_[operand] > 0) {
         --unread_[operand];
         --all_unread_;
@@ -75,8 +79,9 @@ void DirectMessages::send(std::uint32_t channel, const Note& note) {
   endpoint_of_[channel]->commit(lane, sizeof note, stamp_);
 }
 
-void DirectMessages::send_ready(std::uint32_t channel, std::uint32_t position, const Descriptor& memory) {
-  send(channel, {number_, position, 1, 0, memory});
+void DirectMessages::send_ready(std::uint32_t channel, std::uint32_t position, std::uint32_t chunk,
+                                const Descriptor& memory) {
+  send(channel, {number_, position, 1, chunk, memory});
 }
 
 void DirectMessages::send_read(std::uint32_t channel, std::uint32_t position) {
@@ -87,7 +92,8 @@ bool DirectMessages::learn(std::uint32_t operand, std::uint32_t channel, const O
                            std::size_t bytes) {
   if (offer.memory.bytes != bytes) return false;
   Remote& remote = remotes_[operand];
-  remote = {offer.memory, offer.factor, endpoint_of_[channel]->map(offer.memory), true, true, remote.route};
+  remote = {offer.memory, offer.factor, endpoint_of_[channel]->map(offer.memory), true, true,
+            remote.route, remote.chunk};
   return true;
 }
 

@@ -36,9 +36,10 @@ class DirectMessages {
     Descriptor descriptor;
     Factor factor;  // of what is read there
     std::byte* mapped = nullptr;
-    bool known = false;    // the peer has sent the descriptor
-    bool reached = false;  // and it was looked at: `mapped` is final
+    bool known = false;            // the peer has sent the descriptor, of its `chunk`
+    bool reached = false;          // and it was looked at: `mapped` is final
     Route route = Route::kMemory;  // the receiver learns it from the message's first slot
+    std::uint32_t chunk = 0;
   };
 
   // `endpoint_of`: by channel. Both outlive this.
@@ -49,7 +50,8 @@ class DirectMessages {
   Status drain();
   bool room_for_note(std::uint32_t channel) const;
   // For the incoming channel's message at `position`: its memory may be written / was read.
-  void send_ready(std::uint32_t channel, std::uint32_t position, const Descriptor& memory);
+  void send_ready(std::uint32_t channel, std::uint32_t position, std::uint32_t chunk,
+                  const Descriptor& memory);
   void send_read(std::uint32_t channel, std::uint32_t position);
 
   Remote& remote(std::uint32_t operand) { return remotes_[operand]; }
@@ -62,6 +64,8 @@ class DirectMessages {
     ++unread_[operand];
     ++all_unread_;
   }
+  // Whether the memory that the operand's peer accepts into is its own alone, as it has said of a chunk.
+  bool is_private(std::uint32_t operand) const { return private_[operand]; }
   // How many of an operand's messages their receiver has not said to have read; of all.
   std::uint32_t unread(std::uint32_t operand) const { return unread_[operand]; }
   std::uint32_t unread() const { return all_unread_; }
@@ -73,7 +77,7 @@ class DirectMessages {
   struct Note {
     std::uint32_t number = 0, position = 0;
     std::uint32_t ready = 0;  // else read
-    std::uint32_t unused = 0;
+    std::uint32_t chunk = 0;
     Descriptor memory;
   };
 
@@ -86,7 +90,8 @@ class DirectMessages {
   std::vector<Remote> remotes_;                       // by operand
   std::vector<std::uint32_t> unread_;                 // by operand
   std::uint32_t all_unread_ = 0;
-  std::vector<bool> announced_;                       // by step
+  std::vector<bool> private_;    // by operand
+  std::vector<bool> announced_;  // by step
 };
 
 }  // namespace hansa

@@ -24,7 +24,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineCho
     endpoint_of_.push_back(endpoints[static_cast<std::size_t>(channel.peer)]);
   position_of_.resize(schedule.operands.size());
   std::vector<std::uint32_t> used(plan_.channels.size());
-  std::uint32_t widest = 0;
+  std::uint32_t widest = 0, senders = 0;
   for (const Step& step : schedule.steps) {
     const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
     widest = std::max(widest, count);
@@ -39,6 +39,12 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineCho
         position_of_[k] = used[channel]++;
     }
     measure_of_.push_back(measure);
+    sender_of_.push_back(senders);
+    for (std::uint32_t k = step.sources; k < count; ++k)
+      if (schedule.operands[step.operands + k].place == Place::kPeer) {
+        ++senders;
+        break;
+      }
   }
   cursors_.resize(plan_.channels.size());
   next_.resize(schedule.steps.size());
@@ -78,8 +84,10 @@ std::size_t Execution::direct_bytes(const Call& call) const {
 
 void Execution::bind(const Call& call, BoundCall& bound) const {
   bound.call = call;
-  const std::size_t longest =
-      std::min(!plan_.direct ? call.chunk : cuts(call) ? call.direct_chunk : SIZE_MAX, call.map.max_elements());
+  const std::size_t longest = std::min(!plan_.direct ? call.chunk
+                                       : cuts(call)  ? call.direct_chunk
+                                                     : SIZE_MAX,
+                                       call.map.max_elements());
   bound.scratch_stride = (longest * size_of(call.type) + 63) / 64 * 64;
   bound.scratch_bytes = bound.scratch_stride * plan_.schedule.scratch_blocks * plan_.window;
   bound.line.bind(plan_, call,
@@ -175,7 +183,8 @@ bool Execution::on_turn(std::uint32_t index, std::uint32_t chunk) const {
 }
 
 Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
-  if (copies_with_ >= 0 && gone(copies_with_)) return copies_with_;
+  // Notes are not looked at meanwhile.
+  if (copies_with_ >= 0) return gone(copies_with_) ? copies_with_ : -1;
   if (line_ != nullptr) {
     const std::uint32_t channel =
         line_->waits_for([&](std::uint32_t c) { return gone(plan_.channels[c].peer); });
@@ -193,7 +202,8 @@ Rank Execution::waits_for(const std::function<bool(Rank)>& gone) const {
     }
   }
   for (std::uint32_t k = 0; k < plan_.channel_of.size() && direct_.unread() > 0; ++k)
-    if (direct_.unread(k) > 0 && gone(plan_.schedule.operands[k].peer)) return plan_.schedule.operands[k].peer;
+    if (direct_.unread(k) > 0 && gone(plan_.schedule.operands[k].peer))
+      return plan_.schedule.operands[k].peer;
   for (std::uint32_t c = 0; c < plan_.channels.size() && freight_.flying() > 0; ++c) {
     const FreightMessages::Ring& ring = freight_.ring(c);
     if (plan_.channels[c].outgoing && ring.begun != ring.ended && gone(plan_.channels[c].peer))

@@ -59,9 +59,10 @@ class Execution {
   }
   // Both, for a call that is made once.
   void start(const Call& call);
-  // Runs every step that can run; true if any did, or a peer has read what it was left. Between steps and pieces it looks at `ended`, which any
-  // thread may set, and then runs nothing more. Blocks only where `alone` says that the thread drives nothing
-  // else: then a step may wait in the middle for a peer that helps to copy.
+  // Runs every step that can run; true if any did, or a peer has read what it was left. Between steps and
+  // pieces it looks at `ended`, which any thread may set, and then runs nothing more. Blocks only where
+  // `alone` says that the thread drives nothing else: then a step may wait in the middle for a peer that
+  // helps to copy.
   bool advance(const std::atomic<bool>& ended, bool alone = false) {
     return line_ != nullptr ? advance_line(ended) : advance_chunks(ended, alone);
   }
@@ -76,8 +77,9 @@ class Execution {
   // Whether transports and peers reach memory of the caller's themselves, so that a call that failed must be
   // ended there, too (Endpoint::quiesce).
   bool exposes_memory() const noexcept { return plan_.direct || (line_ == nullptr && freight_.active()); }
-  // A rank for which `gone` and without which some step that is next on its channel cannot run: its message
-  // has not come, or it gives back no slots. -1 if there is none.
+  // A rank for which `gone` and without which some step that is next on its channel cannot run, or the call
+  // cannot end: its message has not come, it gives back no slots, it has not read what was left for it. -1 if
+  // there is none.
   Rank waits_for(const std::function<bool(Rank)>& gone) const;
 
  private:
@@ -122,6 +124,10 @@ class Execution {
   bool goes_direct(std::uint32_t operand, std::size_t bytes) const {
     return plan_.mechanism_of[operand] != Mechanism::kStaged && bytes >= direct_bytes_ &&
            direct_.remote(operand).route != Route::kSlots;
+  }
+  // Whether the outgoing message may be left in the depot.
+  bool leaves_in_depots(std::uint32_t operand) const {
+    return call_.deposits && cuts(call_) && endpoint_of_[plan_.channel_of[operand]]->capabilities().deposits;
   }
   // How an outgoing message had better move; of one that is to be written, its receiver's memory is known.
   Route route_of(std::uint32_t operand, std::uint32_t step, std::size_t bytes) const;
@@ -181,6 +187,7 @@ class Execution {
   std::vector<Endpoint*> endpoint_of_;      // by channel
   std::vector<std::uint32_t> position_of_;  // by operand: place in its channel's list
   std::vector<std::uint32_t> measure_of_;   // by step: the operand that tells its blocks' lengths
+  std::vector<std::uint32_t> sender_of_;    // by step: how many before it send
 
   BoundCall own_;                 // of start(const Call&)
   StraightLine* line_ = nullptr;  // runs in this form; null: by chunks

@@ -224,12 +224,14 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   combine.streams = streamed_destination(index, bytes);
   bool whole = true;  // nothing but memory: pieces are as long as can be foreseen
   bool deposits = false;
+  int written = 0;
   for (std::uint32_t k = 0; k < count; ++k) {
     whole = whole && !walk_[k].is_message();
     deposits = deposits || walk_[k].is_depot();
+    written += k >= step.sources && !walk_[k].is_idle() ? 1 : 0;
   }
   StoreGauge& stores = workspace_->depot_stores();
-  const bool timed = deposits && straight && stores.wants_time();
+  const bool timed = deposits && straight && written == 1 && !walk_[0].is_remote() && stores.wants_time();
   const auto begin = timed ? Clock::now() : Clock::time_point();
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {
     std::size_t left = piece(block_elements(measure, i), chunk) * element_bytes_;

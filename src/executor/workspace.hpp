@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/log.hpp"
 #include "base/store_gauge.hpp"
 #include "hansa/memory.hpp"
 
@@ -33,12 +34,13 @@ class Workspace {
   // Room for so many pieces, each of which fits a cache with its like.
   std::byte* pieces(std::size_t count) { return pieces_.at_least(count * kPiece); }
 
-  // Memory that peers map: at least so many bytes, where what is left lies for them to read; null if there is
-  // none to be had. Stays where it is while the call lasts.
+  // Memory that peers map: at least so many bytes, where what is left lies for them to read. Null where there
+  // is none to be had, which is said once; so much is not asked for again. Stays where it is while the call
+  // lasts.
   std::byte* depot(std::size_t bytes) {
     if (bytes > depot_bytes_) [[unlikely]]
       grow_depot(bytes);
-    return depot_;
+    return bytes <= depot_bytes_ ? depot_ : nullptr;
   }
 
   // Told of every copy into the depot, it says how the next is to be written.
@@ -89,23 +91,28 @@ class Workspace {
     std::size_t bytes_ = 0;
   };
   [[gnu::cold, gnu::noinline]] void grow_depot(std::size_t bytes) {
-    give_up_depot();
-    if (memory_ == nullptr) return;
+    if (memory_ == nullptr || bytes >= refused_) return;
     const auto memory = memory_->allocate(bytes);
-    if (!memory.ok()) return;
+    if (!memory.ok()) {
+      HANSA_WARN("no memory that all ranks of this host can map, so large messages take longer: {}",
+                 memory.status().message());
+      refused_ = bytes;
+      return;
+    }
+    give_up_depot();
     depot_ = memory.value();
     depot_bytes_ = bytes;
   }
-  // Peers that still read keep what they have mapped.
+  // A peer may still read, of a call that has failed here.
   void give_up_depot() {
-    if (depot_ != nullptr) (void)memory_->free(depot_);
+    if (depot_ != nullptr) (void)memory_->leave(depot_);
     depot_ = nullptr;
     depot_bytes_ = 0;
   }
 
   Memory* memory_;
   std::byte* depot_ = nullptr;
-  std::size_t depot_bytes_ = 0;
+  std::size_t depot_bytes_ = 0, refused_ = SIZE_MAX;
   // What is left there may come from memory.
   StoreGauge depot_stores_{std::chrono::nanoseconds(260)};
   Area scratch_, pieces_;

@@ -1,6 +1,7 @@
 // Lowering where memory can be reached: which end of each message reads or writes the other's memory.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "hansa/plan.hpp"
@@ -48,6 +49,7 @@ class DirectLowering {
     }
     drop(plan.schedule, dropped);
     plan.direct = true;
+    plan.most_senders = most_senders();
     plan.window = 1;
     return plan;
   }
@@ -56,6 +58,15 @@ class DirectLowering {
   const Schedule& at(Rank rank) const { return schedules_[static_cast<std::size_t>(rank)]; }
   const Step& step(const End& end) const { return at(end.rank).steps[end.step]; }
   const Operand& operand(const End& end) const { return at(end.rank).operands[end.operand]; }
+
+  std::uint32_t most_senders() const {
+    std::vector<std::set<std::uint32_t>> steps(schedules_.size());
+    for (const Message& message : messages_)
+      steps[static_cast<std::size_t>(message.from.rank)].insert(message.from.step);
+    std::size_t most = 0;
+    for (const auto& of_rank : steps) most = std::max(most, of_rank.size());
+    return static_cast<std::uint32_t>(most);
+  }
 
   // Pairs the k-th message sent with the k-th received, by lane.
   bool match() {

@@ -44,7 +44,9 @@ TEST(Wish, ChoosesTheBetterOfSeveralAndNoneOfThose) {
   Query query;
   query.collective = Collective::kAllReduce;
   query.ranks = 4;
-  const auto chosen = [&](std::string_view wish) { return choose(query, 1 << 20, Reached::kInMemory, wish).value()->name; };
+  const auto chosen = [&](std::string_view wish) {
+    return choose(query, 1 << 20, Reached::kInMemory, wish).value()->name;
+  };
   EXPECT_EQ(chosen(""), "two_shot");
   EXPECT_EQ(chosen("ring|knomial"), "ring");
   EXPECT_EQ(chosen("knomial|double_binary_tree"), "knomial");

@@ -130,7 +130,8 @@ TEST(Executor, MovesLargeMessagesOfDirectPlansInOneCopy) {
     const auto delaying = [&](SlotShape shape) -> Cluster::Open {
       return [&seed, shape](const TransportOptions& options) -> Result<std::unique_ptr<Transport>> {
         HANSA_ASSIGN_OR_RETURN(auto inner, open_inproc(options, shape));
-        ++seed;  // of 18 ranks in a row each is another: what is staged or deposited, whether memory is mapped
+        ++seed;  // of 18 ranks in a row each is another: what is staged or deposited, whether memory is
+                 // mapped
         return delaying_transport(std::move(inner), options.lanes, seed, seed % 3 != 0);
       };
     };

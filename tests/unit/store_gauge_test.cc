@@ -1,7 +1,7 @@
 // When a gauge tells to write past the caches, and for how long.
-#include <gtest/gtest.h>
-
 #include "base/store_gauge.hpp"
+
+#include <gtest/gtest.h>
 
 namespace hansa {
 namespace {

@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "base/store_gauge.hpp"
 #include "transports/shm/ferry.hpp"
 #include "transports/shm/gate.hpp"
 #include "transports/shm/inbox.hpp"
 #include "transports/shm/own_memory.hpp"
 #include "transports/shm/peer_memory.hpp"
 #include "transports/shm/ring.hpp"
-#include "base/store_gauge.hpp"
 
 namespace hansa::shm {
 
@@ -23,7 +23,7 @@ struct Local {
   OwnMemory memory;
   std::uint64_t beacon = 0;
   Staged staged = Staged::kNone;  // messages to other processes
-  bool deposits = false;          // so, too
+  bool deposits = false;          // what such cannot map may be copied into what they can
   std::size_t peers = 1;
   std::vector<Ferry*> ferries{};  // of the endpoints that have one
   Status failure{};

@@ -14,9 +14,9 @@
 #include <optional>
 #include <span>
 
+#include "base/store_gauge.hpp"
 #include "hansa/transport.hpp"
 #include "transports/shm/inbox.hpp"
-#include "base/store_gauge.hpp"
 
 namespace hansa::shm {
 

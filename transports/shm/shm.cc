@@ -148,18 +148,10 @@ SlotShape shm_slots(Rank ranks, std::uint16_t lanes) {
   return shape;
 }
 
-Rank neighbours(const TransportOptions& options) {
-  return options.neighbours > 0 ? options.neighbours : options.ranks;
-}
-
 bool wants_ferry(const TransportOptions& options, bool dear, int cores) {
+  const Rank neighbours = options.neighbours > 0 ? options.neighbours : options.ranks;
   return options.copier == Copier::kRanks ||
-         (options.copier == Copier::kFaster && dear && neighbours(options) <= cores);
-}
-
-bool wants_depot(const TransportOptions& options, int cores) {
-  return options.copier == Copier::kDepot ||
-         (options.copier == Copier::kFaster && neighbours(options) > std::max(cores, 2));
+         (options.copier == Copier::kFaster && dear && neighbours <= cores);
 }
 
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {
@@ -186,7 +178,7 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
                  .inbox = std::move(inbox),
                  .memory = {options.memory, fds},
                  .staged = staged,
-                 .deposits = wants_depot(options, usable_cores()),
+                 .deposits = options.copier == Copier::kFaster || options.copier == Copier::kDepot,
                  .peers = static_cast<std::size_t>(std::max(options.ranks - 1, 1))});
   return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }

@@ -23,9 +23,7 @@ std::uint64_t next_id() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-// In a forked child the pages are the parent's still: only this process lets go of them.
-void unmap(const Allocation& allocation, bool forked) {
-  if (!forked) drop_shared_memory(allocation.fd, 0, allocation.bytes);
+void unmap(const Allocation& allocation) {
   munmap(allocation.base, allocation.bytes);
   close(allocation.fd);
 }
@@ -42,7 +40,7 @@ HostMemory::HostMemory() {
 }
 
 HostMemory::~HostMemory() {
-  for (const Owned& owned : allocations_) unmap(owned.allocation, owned.generation != process_generation());
+  while (!allocations_.empty()) (void)free(allocations_.back().allocation.base);
 }
 
 Result<std::byte*> HostMemory::allocate(std::size_t bytes) {
@@ -72,21 +70,33 @@ Result<std::byte*> HostMemory::allocate(std::size_t bytes) {
   return base;
 }
 
-Status HostMemory::free(void* address) {
-  Owned freed;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto place = std::lower_bound(allocations_.begin(), allocations_.end(), address, before);
-    if (place == allocations_.end() || place->allocation.base != address) {
-      return Status(Code::kInvalidArgument,
-                    fmt::format("{} was not allocated here or is freed already", address));
-    }
-    freed = *place;
-    allocations_.erase(place);
-    publish();
+Result<HostMemory::Owned> HostMemory::take(void* address) {
+  const std::lock_guard lock(mutex_);
+  const auto place = std::lower_bound(allocations_.begin(), allocations_.end(), address, before);
+  if (place == allocations_.end() || place->allocation.base != address) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{} was not allocated here or is freed already", address));
   }
-  // Without the lock: gigabytes take a while, and a fork meanwhile would leave it locked in the child.
-  unmap(freed.allocation, freed.generation != process_generation());
+  const Owned taken = *place;
+  allocations_.erase(place);
+  publish();
+  return taken;
+}
+
+// Both unmap without the lock: gigabytes take a while, and a fork meanwhile would leave it locked in the
+// child.
+Status HostMemory::free(void* address) {
+  HANSA_ASSIGN_OR_RETURN(const Owned freed, take(address));
+  // In a forked child the pages are the parent's still.
+  if (freed.generation == process_generation())
+    drop_shared_memory(freed.allocation.fd, 0, freed.allocation.bytes);
+  unmap(freed.allocation);
+  return {};
+}
+
+Status HostMemory::leave(void* address) {
+  HANSA_ASSIGN_OR_RETURN(const Owned left, take(address));
+  unmap(left.allocation);
   return {};
 }
 

@@ -1,7 +1,8 @@
 // Host memory that every process of the host can be given: one memfd for each allocation.
 //
 // A freed allocation's memory goes back to the system at once, even where peers still have it mapped: what
-// they then read is zeros, what they write is lost with their mapping.
+// they then read is zeros, what they write is lost with their mapping. That of one that was left stays
+// theirs.
 #pragma once
 
 #include <atomic>
@@ -23,6 +24,7 @@ class HostMemory final : public Memory {
 
   Result<std::byte*> allocate(std::size_t bytes) override;
   Status free(void* address) override;
+  Status leave(void* address) override;
   std::optional<Allocation> identify(const void* address, std::size_t bytes) const override;
   Result<int> duplicate(std::uint64_t id) const override;
 
@@ -42,6 +44,7 @@ class HostMemory final : public Memory {
     Allocation allocation;
     std::uint64_t generation = 0;  // of the process that allocated it
   };
+  Result<Owned> take(void* address);
   static bool before(const Owned& owned, const void* address);
   void publish();
   std::optional<Allocation> search(const Table& table, std::uint64_t address, std::size_t bytes) const;
