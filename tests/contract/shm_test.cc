@@ -40,14 +40,16 @@ INSTANTIATE_TEST_SUITE_P(
     case_name);
 
 TEST(ShmCopier, IsWhoeverWasAskedFor) {
-  const auto expect = [](const OpenTransport& wish, Staged staged) {
-    run_ranks({.as = RunAs::kProcesses, .open = wish, .memory = memory}, [staged](TestRank& self) {
+  const auto expect = [](const OpenTransport& wish, Staged staged, bool deposits) {
+    run_ranks({.as = RunAs::kProcesses, .open = wish, .memory = memory}, [=](TestRank& self) {
       EXPECT_EQ(self.to(1 - self.rank()).capabilities().staged, staged);
+      EXPECT_EQ(self.to(1 - self.rank()).capabilities().deposits, deposits);
     });
   };
-  expect(open_copied_by<Copier::kKernel>, Staged::kNone);
-  expect(open_copied_by<Copier::kRanks>, Staged::kNone);
-  expect(open_copied_by<Copier::kSlots>, Staged::kAll);
+  expect(open_copied_by<Copier::kKernel>, Staged::kNone, false);
+  expect(open_copied_by<Copier::kRanks>, Staged::kNone, false);
+  expect(open_copied_by<Copier::kSlots>, Staged::kAll, false);
+  expect(open_copied_by<Copier::kDepot>, Staged::kNone, true);
 }
 
 }  // namespace

@@ -51,8 +51,10 @@ def plain(text):
 def run_once(program, log, rows):
     wanted = {(point, strike) for _, point, strike in rows}
     cells = ":".join(f"*/{point.replace('.', '_')}_{strike}_*" for point, strike in sorted(wanted))
-    output = subprocess.run([program, f"--gtest_filter={cells}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                            text=True, check=True).stdout
+    run = subprocess.run([program, f"--gtest_filter={cells}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output = run.stdout
+    if run.returncode != 0:
+        sys.exit(f"{output}a cell failed, see above: {program} --gtest_filter={cells}")
     with open(log, "a") as file:
         file.write(RUN + "".join(line + "\n" for line in output.splitlines() if LINE.match(line)))
 

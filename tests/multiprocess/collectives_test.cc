@@ -52,6 +52,20 @@ class Suite {
       }
   }
 
+  // Large ones where some ranks' memory can be mapped by all and others' cannot, with factors and without.
+  void mixed() {
+    const std::size_t count = 300007 / sizeof(float), share = count / static_cast<std::size_t>(place_.ranks);
+    for (int mapped = 0; mapped < place_.ranks; ++mapped) {
+      source_ = mapped == place_.rank ? Source::kLibrary : Source::kHeap;
+      for (const Kind kind : kReducing)
+        for (const Op op : {Op::kSum, Op::kAvg, Op::kMulSum})
+          both({kind, ncclFloat, op, by_rank(kind) ? share : count, next_root(), false});
+      for (const Kind kind : kMoving)
+        both({kind, ncclFloat, Op::kMove, by_rank(kind) ? share : count, next_root(), false});
+    }
+    source_ = Source::kHeap;
+  }
+
   void all_roots() {
     for (int root = 0; root < place_.ranks; ++root)
       for (const Kind kind : {Kind::kReduce, Kind::kBroadcast, Kind::kGather, Kind::kScatter})
@@ -70,14 +84,15 @@ class Suite {
       if (in_place && !can_be_in_place(what.kind)) continue;
       what.in_place = in_place;
       // Every third case lies off its natural alignment to larger words.
-      if (!run(what, place_, comm_.get(), operators_, cases_++ % 3 == 0 ? 1 : 0) && ++wrong_ > kShownErrors)
-        return;
+      const std::size_t shift = cases_++ % 3 == 0 ? 1 : 0;
+      if (!run(what, place_, comm_.get(), operators_, shift, source_) && ++wrong_ > kShownErrors) return;
     }
   }
 
   Place place_;
   Communicator comm_;
   Operators operators_;
+  Source source_ = Source::kHeap;
   int root_ = 0, cases_ = 0, wrong_ = 0;
 };
 
@@ -86,6 +101,7 @@ int run_rank(const Place& place) {
   suite.small();
   suite.all_roots();
   suite.large();
+  suite.mixed();
   return suite.passed() ? 0 : 1;
 }
 

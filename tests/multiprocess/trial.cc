@@ -150,9 +150,9 @@ ncclRedOp_t Operators::handle(Op op, ncclDataType_t type) const {
   return op == Op::kMulSum ? premultiplied_[type] : builtin(op);
 }
 
-bool run(const Case& what, const Place& place, ncclComm_t comm, const Operators& operators,
-         std::size_t shift) {
-  Trial trial(what, place, shift);
+bool run(const Case& what, const Place& place, ncclComm_t comm, const Operators& operators, std::size_t shift,
+         Source source) {
+  Trial trial(what, place, shift, source);
   require(trial.start(operators.handle(what.op, what.type), comm), place, name_of(what.kind));
   return trial.judge();
 }

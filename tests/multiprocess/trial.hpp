@@ -63,6 +63,6 @@ class Operators {
 
 // Runs one case on the communicator. True if it is right.
 bool run(const Case& what, const Place& place, ncclComm_t comm, const Operators& operators,
-         std::size_t shift = 0);
+         std::size_t shift = 0, Source source = Source::kHeap);
 
 }  // namespace hansa::test

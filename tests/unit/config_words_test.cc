@@ -60,12 +60,16 @@ TEST(Wish, ChoosesTheBetterOfSeveralAndNoneOfThose) {
 }
 
 TEST(Choice, OnOneMachineTakesFewTurnsForLittleAndFewBytesForMuch) {
-  const auto chosen = [](Collective collective, Rank ranks, std::size_t bytes) {
+  const auto chosen = [](Collective collective, Rank ranks, std::size_t bytes,
+                         Reached reached = Reached::kInMemory) {
     Query query;
     query.collective = collective;
     query.ranks = ranks;
-    return choose(query, bytes, Reached::kInMemory, "").value()->name;
+    return choose(query, bytes, reached, "").value()->name;
   };
+  EXPECT_EQ(chosen(Collective::kBroadcast, 8, 1 << 20), "split");
+  EXPECT_EQ(chosen(Collective::kBroadcast, 8, 1 << 20, Reached::kInDepots), "direct");
+  EXPECT_EQ(chosen(Collective::kBroadcast, 8, 1 << 20, Reached::kBySlots), "ring");
   EXPECT_EQ(chosen(Collective::kAllReduce, 2, 16 * 1024), "one_shot");
   EXPECT_EQ(chosen(Collective::kAllReduce, 8, 4 * 1024), "one_shot");
   EXPECT_EQ(chosen(Collective::kAllReduce, 8, 8 * 1024), "two_shot");

@@ -87,6 +87,22 @@ TEST(HostMemory, FreedMemoryGoesBackEvenWhereAPeerHasItMapped) {
   close(fd.value());
 }
 
+TEST(HostMemory, MemoryThatIsLeftCanStillBeReadByAPeer) {
+  HostMemory memory;
+  std::byte* const base = memory.allocate(page_bytes()).value();
+  const std::uint64_t id = memory.identify(base, 1)->id;
+  const auto fd = memory.duplicate(id);
+  ASSERT_TRUE(fd.ok());
+  std::byte* const peer = map_shared_memory(fd.value(), 0, page_bytes()).value();
+  base[5] = std::byte{42};
+  EXPECT_TRUE(memory.leave(base).ok());
+  EXPECT_EQ(peer[5], std::byte{42});
+  EXPECT_FALSE(memory.duplicate(id).ok());
+  EXPECT_EQ(memory.leave(base).code(), Code::kInvalidArgument);
+  munmap(peer, page_bytes());
+  close(fd.value());
+}
+
 TEST(HostMemory, IdentifiesWhileOthersAllocate) {
   HostMemory memory;
   std::byte* const steady = memory.allocate(1).value();
