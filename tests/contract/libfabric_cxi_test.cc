@@ -2,6 +2,8 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <vector>
@@ -100,6 +102,63 @@ TEST_F(CxiTest, AFailedMessageIsToldWithPeerAndProvidersWords) {
   const Status status = transport.status();
   EXPECT_EQ(status.code(), Code::kRemote);
   for (const char* part : {"libfabric", "rank 0", "No route to host", "provider error 113"})
+    EXPECT_NE(status.message().find(part), std::string_view::npos) << part << " in: " << status.c_str();
+}
+
+// A rank's long messages to itself, in memory that nobody knows, as many at a time as may be; how many have
+// come, whole, when all have or the transport has failed.
+struct Carried {
+  std::size_t whole = 0;
+  Status status;
+};
+Carried carry_freight() {
+  constexpr std::size_t kBytes = 40'000;
+  auto opened = open_libfabric({.communicator = 3});
+  if (!opened.ok()) return {0, opened.status()};
+  Transport& transport = *opened.value();
+  auto self = transport.connect(0, transport.address());
+  if (!self.ok()) return {0, self.status()};
+  Freight& freight = *self.value()->capabilities().freight;
+  std::array<std::vector<std::byte>, Freight::kWindow> from, into;
+  std::array<Completion, Freight::kWindow> left, landed;
+  for (std::uint32_t number = 0; number < Freight::kWindow; ++number) {
+    from[number].assign(kBytes, static_cast<std::byte>(number + 1));
+    into[number].resize(kBytes);
+    freight.land(0, into[number], landed[number]);
+  }
+  const auto done = [&] {
+    return std::all_of(landed.begin(), landed.end(),
+                       [](const Completion& one) { return one.state == Completion::State::kDone; });
+  };
+  std::uint32_t launched = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!done() && transport.status().ok() && std::chrono::steady_clock::now() < end) {
+    if (launched < Freight::kWindow && freight.ready(0)) {
+      freight.launch(0, from[launched], left[launched]);
+      ++launched;
+    }
+    transport.poll();
+  }
+  std::size_t whole = 0;
+  for (std::uint32_t number = 0; number < Freight::kWindow; ++number) whole += from[number] == into[number];
+  return {whole, transport.status()};
+}
+
+TEST_F(CxiTest, LongMessagesWaitForEachOtherWhereLittleMayBeLocked) {
+  set("CXI_RULES_LOCAL", "1");
+  set("CXI_RULES_LOCKABLE", "400000");  // slots and two pads
+  const Carried carried = carry_freight();
+  EXPECT_EQ(carried.whole, Freight::kWindow);
+  EXPECT_TRUE(carried.status.ok()) << carried.status.c_str();
+}
+
+TEST_F(CxiTest, NamesTheLimitWhereNoLongMessageMayBeLocked) {
+  set("CXI_RULES_LOCAL", "1");
+  set("CXI_RULES_LOCKABLE", "300000");  // slots
+  const auto [whole, status] = carry_freight();
+  EXPECT_EQ(whole, 0u);
+  EXPECT_EQ(status.code(), Code::kSystem);
+  for (const char* part : {"rank 0", "fi_mr_reg", "RLIMIT_MEMLOCK", "ulimit -l"})
     EXPECT_NE(status.message().find(part), std::string_view::npos) << part << " in: " << status.c_str();
 }
 

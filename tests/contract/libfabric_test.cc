@@ -12,6 +12,7 @@
 #include <sstream>
 #include <utility>
 
+#include "device/host/host_memory.hpp"
 #include "tests/contract/test_provider.hpp"
 #include "tests/contract/transport_contract.hpp"
 #include "transports/libfabric/address.hpp"
@@ -40,6 +41,8 @@ Result<std::unique_ptr<Transport>> open_shared(const TransportOptions& options) 
   return open_libfabric(sharing, kLibfabricSlots, test_provider());
 }
 
+std::unique_ptr<Memory> host_memory() { return std::make_unique<HostMemory>(); }
+
 // Says what it runs over. A named provider that this library does not have is no failure.
 class ProviderIsThere : public testing::Environment {
   void SetUp() override {
@@ -61,6 +64,8 @@ INSTANTIATE_TEST_SUITE_P(Libfabric, TransportContract,
                                          TransportCase{"Small", RunAs::kThreads, open_small},
                                          TransportCase{"Rendezvous", RunAs::kThreads, open_rendezvous},
                                          TransportCase{"Shared", RunAs::kThreads, open_shared},
+                                         TransportCase{"OwnMemory", RunAs::kThreads, open_shared,
+                                                       host_memory},
                                          TransportCase{"Processes", RunAs::kProcesses, open_plain}),
                          case_name);
 

@@ -1,6 +1,7 @@
-// What users do with their memory between calls, and how much of it may be locked, over libfabric: from
-// private slots, so that nothing of theirs is registered and nothing can be stale. tests/fault/CMakeLists.txt
-// runs it under cxi's rules, too, with regions that are bound to an endpoint.
+// What users do with their memory between calls, and how much of it may be locked, over libfabric. Only
+// memory of ours is ever registered, so nothing can be stale. tests/fault/CMakeLists.txt runs it under cxi's
+// rules, too, also where memory is registered, by the endpoint and by the domain, and little of it may be
+// locked.
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -66,6 +67,18 @@ TEST_F(Registration, MemoryMappedAgainAtTheSameAddressIsSentAnew) {
       sum(memory, static_cast<float>(round), comm, report);
       munmap(memory, kBytes);
       memory = map_at(memory);
+    }
+  });
+}
+
+TEST_F(Registration, OurOwnMemoryAllocatedAnewAtTheSameAddressIsSentAnew) {
+  run([](ncclComm_t comm, Report& report) {
+    for (int round = 1; round <= 5; ++round) {
+      void* memory = nullptr;
+      if (ncclMemAlloc(&memory, kBytes) != ncclSuccess) _exit(9);
+      for (int call = 0; call < 2; ++call)
+        sum(static_cast<float*>(memory), static_cast<float>(10 * round + call), comm, report);
+      if (ncclMemFree(memory) != ncclSuccess) _exit(9);
     }
   });
 }

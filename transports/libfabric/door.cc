@@ -36,7 +36,7 @@ std::uint64_t Door::tag(std::uint16_t lane, std::uint32_t sequence) const {
 }
 
 Status Door::open() {
-  HANSA_RETURN_IF_ERROR(allocate(port_.fabric(), 4 * Slots::stride(0)));
+  HANSA_RETURN_IF_ERROR(allocate(port_.registry(), 4 * Slots::stride(0)));
   std::byte* at = memory();
   for (const auto& [slot, purpose] : {std::pair(&ring_in_, Purpose::kReceive),
                                       {&ring_out_, Purpose::kSend},

@@ -85,6 +85,7 @@ Result<fi_addr_t> Fabric::insert(BytesView name) {
 
 Result<Owned<fid_mr>> Fabric::enroll(Bytes memory) {
   if (!wants(FI_MR_LOCAL)) return Owned<fid_mr>();
+  if (!endpoint_) return Status(Code::kSystem, "libfabric's endpoint is closed");
   fid_mr* made = nullptr;
   HANSA_RETURN_IF_ERROR(check(fi_mr_reg(domain_.get(), memory.data(), memory.size(), FI_SEND | FI_RECV, 0,
                                         next_key_++, 0, &made, nullptr),

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "hansa/transport.hpp"
+#include "transports/libfabric/registry.hpp"
 #include "transports/libfabric/ring.hpp"
 
 namespace hansa::libfabric {
@@ -17,8 +18,11 @@ inline constexpr std::uint16_t kFreightTagLane = 8;
 inline constexpr std::size_t kFreightFrom = std::size_t{32} * 1024;
 
 struct Voyage : Operation {
-  Bytes memory;
+  Bytes memory;                // the user's
   Completion* done = nullptr;  // null if nobody waits for it any more
+  Registry::Berth berth;       // taken before the first try to post it
+
+  bool touches_user() const { return busy && !berth.pad; }
 
   void finish(Completion::State state) {
     if (done != nullptr) done->state = state;
@@ -40,6 +44,11 @@ struct FreightLane {
   Voyage& launch(std::uint32_t number) { return launches[number % Freight::kWindow]; }
   static bool any_busy(const std::array<Voyage, Freight::kWindow>& voyages) {
     return std::any_of(voyages.begin(), voyages.end(), [](const Voyage& voyage) { return voyage.busy; });
+  }
+  // With the provider, and not in a pad.
+  static bool any_at_user(const std::array<Voyage, Freight::kWindow>& voyages) {
+    return std::any_of(voyages.begin(), voyages.end(),
+                       [](const Voyage& voyage) { return voyage.touches_user(); });
   }
   bool waits() const { return landed != landings_posted || launched != launches_posted; }
 

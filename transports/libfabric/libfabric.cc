@@ -42,6 +42,7 @@ class Core {
         rank_(options.rank),
         patience_(options.patience),
         cancelled_(options.cancelled),
+        memory_(options.memory),
         names_(options.names.begin(), options.names.end()),
         seat_(seat),
         port_(std::move(port)),
@@ -84,6 +85,7 @@ class Core {
   Rank rank_;
   std::chrono::milliseconds patience_;
   const std::atomic<bool>* cancelled_;
+  const Memory* memory_;
   std::vector<std::string> names_;
   pid_t owner_ = getpid();
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
@@ -165,7 +167,8 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
                           .channels = channels,
                           .ours = {seat_.number, theirs.sender, address},
                           .theirs = {theirs.number, seat_.sender, address},
-                          .name = name_of(rank)};
+                          .name = name_of(rank),
+                          .memory = memory_};
     if (port_->find(setup.ours) != nullptr)
       return Status(Code::kInvalidUsage, fmt::format("rank {} has the address of another rank", rank));
     auto& made = peers_[rank] = std::make_unique<Peer>(*port_, *door, shared_, setup);
@@ -379,8 +382,6 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
   auto joined = Port::join(options.shared, library, wish, options.communicator, need);
   if (!joined.ok()) return address.ok() ? joined.status() : address.status();
   const auto& [port, seat] = joined.value();
-  // What asks to know memory beforehand has the slots, which it knows.
-  if (port->fabric().registers()) channels.freight_lanes = 0;
   const fi_info& info = port->fabric().info();
   const bool here_only = is_of_one_host(info) || (speaks_ip(info) && is_loopback(wish.address));
   const std::scoped_lock turn(port->turn());

@@ -49,7 +49,7 @@ Status Peer::make_slots() {
   const std::uint32_t count = shape.count, window = setup_.channels.credits(),
                       credits = std::bit_ceil(window);
   const std::size_t lane_bytes = count * Slots::stride(shape.bytes), credit = Slots::stride(kCreditBytes);
-  HANSA_RETURN_IF_ERROR(allocate(fabric(), 2 * lanes * lane_bytes + (credits + 1) * credit));
+  HANSA_RETURN_IF_ERROR(allocate(port_.registry(), 2 * lanes * lane_bytes + (credits + 1) * credit));
   std::byte* at = memory();
   const auto slots = [&](Purpose purpose, std::uint16_t lane, std::size_t payload, std::uint32_t number) {
     Operation kind;
@@ -227,8 +227,7 @@ void Peer::completed(Operation& operation, std::size_t message_bytes) {
   operation.busy = false;
   if (is_send(operation)) {
     --shared_->in_flight;
-    if (operation.purpose == Purpose::kLaunch)
-      static_cast<Voyage&>(operation).finish(Completion::State::kDone);
+    if (operation.purpose == Purpose::kLaunch) end(static_cast<Voyage&>(operation), Completion::State::kDone);
     return;
   }
   if (operation.purpose == Purpose::kLanding) return landed(static_cast<Voyage&>(operation), message_bytes);
@@ -280,7 +279,11 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
   const bool told_otherwise = gone_ || withdrawing_ || (freight && closed_) ||
                               (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC);  // landed()
-  if (freight && told_otherwise) static_cast<Voyage&>(operation).finish(Completion::State::kFailed);
+  if (freight) {
+    auto& voyage = static_cast<Voyage&>(operation);
+    port_.registry().give_back(voyage.berth);
+    if (told_otherwise) voyage.finish(Completion::State::kFailed);
+  }
   if (operation.purpose == Purpose::kCreditSend || told_otherwise) return;
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
 }
@@ -343,6 +346,9 @@ void Peer::withdraw() {
     }
   }
   call_off();
+  for (FreightLane& lane : freight_)
+    for (Voyage& voyage : lane.landings)
+      if (voyage.busy) fabric().cancel(static_cast<Operation*>(&voyage));
 }
 
 bool Peer::withdrawn() const {
@@ -353,7 +359,10 @@ bool Peer::withdrawn() const {
     return true;
   };
   return std::all_of(receives_.begin(), receives_.end(), idle) &&
-         std::all_of(sends_.begin(), sends_.end(), sent) && idle(credit_) && !may_write() && !may_read();
+         std::all_of(sends_.begin(), sends_.end(), sent) && idle(credit_) &&
+         std::none_of(freight_.begin(), freight_.end(), [](const FreightLane& lane) {
+           return FreightLane::any_busy(lane.landings) || FreightLane::any_busy(lane.launches);
+         });
 }
 
 }  // namespace hansa::libfabric

@@ -42,8 +42,9 @@ struct Channels {
 struct PeerSetup {
   Rank self = 0, rank = 0;
   Channels channels;
-  PeerKey ours, theirs;   // of messages to us, and of ours, with the peer's address
-  std::string name = {};  // of the rank, for people
+  PeerKey ours, theirs;            // of messages to us, and of ours, with the peer's address
+  std::string name = {};           // of the rank, for people
+  const Memory* memory = nullptr;  // who knows memory of our own; may be null
 };
 
 class Peer final : public Poster {
@@ -109,7 +110,9 @@ class Peer final : public Poster {
   void count_refusal();
   bool post_landings(FreightLane& lane);
   bool post_launches(FreightLane& lane);
+  bool has_berth(Voyage& voyage, Registry::Way way);
   void landed(Voyage& voyage, std::size_t message_bytes);
+  void end(Voyage& voyage, Completion::State state);
   void raise_freight_limit(FreightLane& lane, std::uint32_t limit);
   bool post_credit();
   std::size_t limits() const { return sends_.size() + freight_.size(); }

@@ -1,5 +1,7 @@
 // A peer's long messages that go without slots.
 #include <algorithm>
+#include <cstring>
+#include <new>
 
 #include "transports/libfabric/peer.hpp"
 
@@ -35,12 +37,34 @@ void Peer::launch(std::uint16_t lane, BytesView from, Completion& done) {
   post_launches(one);
 }
 
+// Taken once, however often the post is refused. A post that has to wait for one holds up no slot.
+bool Peer::has_berth(Voyage& voyage, Registry::Way way) {
+  if (voyage.berth.taken) return true;
+  // Where regions are the endpoint's it cannot be closed against a landing that never ends, so those into
+  // memory of the user's do not stand.
+  const bool direct = way == Registry::Way::kLeaves || !fabric().binds();
+  try {
+    auto berth = port_.registry().take(voyage.memory, direct ? setup_.memory : nullptr, way);
+    if (!berth.ok()) {
+      give_up(berth.status().code(), berth.status().message());
+      return false;
+    }
+    voyage.berth = berth.value();
+  } catch (const std::bad_alloc&) {
+    give_up(Code::kSystem, "out of memory");
+  }
+  if (way == Registry::Way::kLeaves && voyage.berth.pad && !voyage.memory.empty())
+    std::memcpy(voyage.berth.memory.data(), voyage.memory.data(), voyage.memory.size());
+  return voyage.berth.taken;
+}
+
 bool Peer::post_landings(FreightLane& lane) {
   const std::uint32_t before = lane.landings_posted;
   while (lane.landings_posted != lane.landed && may_post()) {
     Voyage& voyage = lane.landing(lane.landings_posted);
+    if (!has_berth(voyage, Registry::Way::kLands)) break;
     if (!accepted(fabric().receive(
-            voyage.memory, nullptr, setup_.theirs.address,
+            voyage.berth.memory, voyage.berth.region, setup_.theirs.address,
             tag(setup_.ours, setup_.rank, voyage.lane + kFreightTagLane, lane.landings_posted),
             static_cast<Operation*>(&voyage)))) {
       count_refusal();
@@ -57,11 +81,12 @@ bool Peer::post_launches(FreightLane& lane) {
   const std::uint32_t before = lane.launches_posted;
   // Who has left takes no more of them.
   for (; gone_ && lane.launches_posted != lane.launched; ++lane.launches_posted)
-    lane.launch(lane.launches_posted).finish(Completion::State::kFailed);
+    end(lane.launch(lane.launches_posted), Completion::State::kFailed);
   while (lane.launches_posted != lane.launched && may_post() && takes_credits()) {
     Voyage& voyage = lane.launch(lane.launches_posted);
+    if (!has_berth(voyage, Registry::Way::kLeaves)) break;
     if (!accepted(fabric().send(
-            voyage.memory, nullptr, setup_.theirs.address,
+            voyage.berth.memory, voyage.berth.region, setup_.theirs.address,
             tag(setup_.theirs, setup_.self, voyage.lane + kFreightTagLane, lane.launches_posted),
             static_cast<Operation*>(&voyage))))
       break;
@@ -72,11 +97,20 @@ bool Peer::post_launches(FreightLane& lane) {
   return lane.launches_posted != before;
 }
 
-// One of another length is of another call, as what came by slots says better.
+// One of another length is of another call, as what came by slots says better. Memory of a landing that was
+// called off is its user's again.
 void Peer::landed(Voyage& voyage, std::size_t message_bytes) {
   talked_ = true;
-  voyage.finish(message_bytes == voyage.memory.size() ? Completion::State::kDone
-                                                      : Completion::State::kFailed);
+  const bool whole = message_bytes == voyage.memory.size();
+  if (voyage.berth.pad && whole && voyage.done != nullptr && !voyage.memory.empty())
+    std::memcpy(voyage.memory.data(), voyage.berth.memory.data(), message_bytes);
+  end(voyage, whole ? Completion::State::kDone : Completion::State::kFailed);
+}
+
+// The provider has let go of it, or never had it.
+void Peer::end(Voyage& voyage, Completion::State state) {
+  port_.registry().give_back(voyage.berth);
+  voyage.finish(state);
 }
 
 void Peer::raise_freight_limit(FreightLane& lane, std::uint32_t limit) {
@@ -86,27 +120,31 @@ void Peer::raise_freight_limit(FreightLane& lane, std::uint32_t limit) {
   lane.limit = limit;
 }
 
+// What stands in a pad may stand: what comes is not copied out, and whoever has sent it has sent it.
 void Peer::call_off() {
   closed_ = true;
   for (FreightLane& lane : freight_) {
     lane.landed = lane.told = lane.landings_posted;
     lane.launched = lane.launches_posted;
-    for (Voyage& voyage : lane.landings) {
-      voyage.done = nullptr;
-      if (voyage.busy) fabric().cancel(static_cast<Operation*>(&voyage));
+    for (Voyage& voyage : lane.landings)
+      if (voyage.touches_user()) fabric().cancel(static_cast<Operation*>(&voyage));
+    for (auto* const voyages : {&lane.landings, &lane.launches}) {
+      for (Voyage& voyage : *voyages) {
+        voyage.done = nullptr;
+        if (!voyage.busy) port_.registry().give_back(voyage.berth);
+      }
     }
-    for (Voyage& voyage : lane.launches) voyage.done = nullptr;
   }
 }
 
 bool Peer::may_write() const {
   return std::any_of(freight_.begin(), freight_.end(),
-                     [](const FreightLane& lane) { return FreightLane::any_busy(lane.landings); });
+                     [](const FreightLane& lane) { return FreightLane::any_at_user(lane.landings); });
 }
 
 bool Peer::may_read() const {
   return std::any_of(freight_.begin(), freight_.end(),
-                     [](const FreightLane& lane) { return FreightLane::any_busy(lane.launches); });
+                     [](const FreightLane& lane) { return FreightLane::any_at_user(lane.launches); });
 }
 
 }  // namespace hansa::libfabric

@@ -33,6 +33,8 @@ Result<std::shared_ptr<Port>> Port::open(std::shared_ptr<const Library> library,
 
 Port::Port(std::unique_ptr<Fabric> fabric)
     : fabric_(std::move(fabric)),
+      registry_(fabric_->registers() ? [&known = *fabric_](Bytes memory) { return known.enroll(memory); }
+                                     : Registry::Enroll()),
       generation_(std::uint64_t{std::random_device()()} << 32 | std::random_device()()),
       last_number_(static_cast<std::uint16_t>(generation_ % kNumbers)) {}
 
@@ -87,6 +89,7 @@ void Port::release_regions() {
     if (!read()) sched_yield();
   }
   for (Poster* poster : left) poster->close_region();
+  registry_.close();
 }
 
 Result<Port::Seat> Port::sit_down(std::uint64_t communicator, const Need& need) {

@@ -19,6 +19,7 @@
 #include "hansa/transport.hpp"
 #include "transports/libfabric/door.hpp"
 #include "transports/libfabric/fabric.hpp"
+#include "transports/libfabric/registry.hpp"
 #include "transports/libfabric/turn.hpp"
 
 namespace hansa::libfabric {
@@ -70,6 +71,7 @@ class Port {
 
   Turn& turn() { return turn_; }
   Fabric& fabric() { return *fabric_; }
+  Registry& registry() { return registry_; }
   // Receives that stand at a time, of all together.
   std::size_t capacity() const { return fabric_->info().rx_attr->size; }
   // The first failure that is nobody's.
@@ -107,6 +109,7 @@ class Port {
 
   Turn turn_;
   std::unique_ptr<Fabric> fabric_;
+  Registry registry_;
   Status status_;
   bool closed_ = false;
   std::size_t booked_ = 0;

@@ -6,12 +6,12 @@
 
 namespace hansa::libfabric {
 
-Status Poster::allocate(Fabric& fabric, std::size_t bytes) {
+Status Poster::allocate(Registry& registry, std::size_t bytes) {
   constexpr std::align_val_t kPage{4096};
   memory_ = {static_cast<std::byte*>(::operator new(bytes, kPage, std::nothrow)),
              [](std::byte* memory) { ::operator delete(memory, kPage); }};
   if (!memory_) return Status(Code::kSystem, fmt::format("no memory for slots: {} bytes", bytes));
-  HANSA_ASSIGN_OR_RETURN(region_, fabric.enroll({memory_.get(), bytes}));
+  HANSA_ASSIGN_OR_RETURN(region_, registry.enroll({memory_.get(), bytes}));
   return {};
 }
 

@@ -1,11 +1,11 @@
 // What everybody has in common who posts messages on a port.
 #pragma once
 
-#include <algorithm>
-#include <chrono>
 #include <memory>
 
 #include "transports/libfabric/fabric.hpp"
+#include "transports/libfabric/registry.hpp"
+#include "transports/libfabric/retry.hpp"
 #include "transports/libfabric/ring.hpp"
 
 namespace hansa::libfabric {
@@ -16,33 +16,6 @@ struct Shared {
   Status status;              // the first failure of any message
   std::size_t in_flight = 0;  // sends that the provider has not completed
   std::size_t waiting = 0;    // posters in the port's list
-};
-
-// When a refused post is tried again: soon, then ever more seldom, since each try costs system calls while a
-// connection comes up.
-class Retry {
- public:
-  bool stalled() const { return stalled_; }
-  void taken() { backoff_ = {}; }
-  void refused() {
-    stalled_ = true;
-    backoff_ = std::clamp<Clock::duration>(2 * backoff_, kFirst, kSlowest);
-    at_ = Clock::now() + backoff_;
-  }
-  // Whether posts may be tried (again).
-  bool due() {
-    if (stalled_ && Clock::now() < at_) return false;
-    stalled_ = false;
-    return true;
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::microseconds kFirst{1}, kSlowest{1000};
-
-  bool stalled_ = false;
-  Clock::time_point at_{};
-  Clock::duration backoff_{};
 };
 
 // Every call is made with the port's turn taken. Lives until the provider has nothing of it any more, or the
@@ -77,7 +50,7 @@ class Poster {
  protected:
   std::shared_ptr<Shared> shared_;
   // Bytes for slots, on pages of their own, made known to the provider. kSystem where there are none.
-  Status allocate(Fabric& fabric, std::size_t bytes);
+  Status allocate(Registry& registry, std::size_t bytes);
   std::byte* memory() const { return memory_.get(); }
   fid_mr* region() const { return region_.get(); }
 

@@ -106,8 +106,9 @@ bool describes(const Endpoint& endpoint, const Post& post) {
   const bool needed = (endpoint.domain->mr_mode & FI_MR_LOCAL) != 0;
   if (region == nullptr) return !needed || post.bytes == 0;
   const char* const begin = static_cast<const char*>(post.buffer);
-  return region->endpoint == &endpoint && begin >= region->begin &&
-         begin + post.bytes <= region->begin + region->bytes;
+  const bool bound = (endpoint.domain->mr_mode & FI_MR_ENDPOINT) != 0;
+  return (bound ? region->endpoint == &endpoint : region->domain == endpoint.domain) &&
+         begin >= region->begin && begin + post.bytes <= region->begin + region->bytes;
 }
 
 }  // namespace

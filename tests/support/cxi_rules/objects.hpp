@@ -45,6 +45,7 @@ struct Domain : fid_domain {
   Info real_info;
   fid_domain* real = nullptr;
   std::uint64_t next_key = 1;
+  std::size_t locked = 0;      // bytes of regions
   std::atomic<int> inside{0};  // the thread that is in a call, as the kernel numbers it
 };
 

@@ -20,12 +20,15 @@ constexpr char kReal[] = "tcp;ofi_rxm";
 constexpr std::uint32_t kVersion = FI_VERSION(1, 17);
 constexpr std::size_t kStandardQueue = 512;
 constexpr std::uint64_t kTagPattern = 0xaaaaaaaaaaaaaaaa;  // one field
-constexpr int kNeeded = FI_MR_ENDPOINT | FI_MR_ALLOCATED;
 
 template <class Function>
 bool find(void* handle, const char* name, Function& into) {
   into = reinterpret_cast<Function>(dlsym(handle, name));
   return into != nullptr;
+}
+
+int needed(const Settings& settings) {
+  return FI_MR_ALLOCATED | (settings.unbound ? 0 : FI_MR_ENDPOINT) | (settings.local ? FI_MR_LOCAL : 0);
 }
 
 std::uint64_t orders(const Settings& settings) {
@@ -40,11 +43,10 @@ bool is(const char* wanted, const char* offered) {
 
 bool offers(const fi_domain_attr* wanted, const Settings& settings) {
   if (wanted == nullptr) return true;
-  const int needed = kNeeded | (settings.local ? FI_MR_LOCAL : 0);
   return is(wanted->name, kDomain) && wanted->threading != FI_THREAD_ENDPOINT &&
          wanted->threading != FI_THREAD_FID && wanted->control_progress != FI_PROGRESS_AUTO &&
          wanted->data_progress != FI_PROGRESS_AUTO && wanted->av_type != FI_AV_MAP &&
-         (wanted->mr_mode & needed) == needed;
+         (wanted->mr_mode & needed(settings)) == needed(settings);
 }
 
 bool offers(const fi_tx_attr* wanted, const Settings& settings) {
@@ -104,7 +106,7 @@ void paint(fi_info& info, const fi_info* hints, const Settings& settings) {
   fi_domain_attr& domain = *info.domain_attr;
   const int asked =
       hints == nullptr || hints->domain_attr == nullptr ? FI_MR_PROV_KEY : hints->domain_attr->mr_mode;
-  domain.mr_mode = kNeeded | (asked & FI_MR_PROV_KEY) | (settings.local ? FI_MR_LOCAL : 0);
+  domain.mr_mode = needed(settings) | (asked & FI_MR_PROV_KEY);
   domain.mr_key_size = (domain.mr_mode & FI_MR_PROV_KEY) != 0 ? 8 : 4;
   domain.control_progress = domain.data_progress = FI_PROGRESS_MANUAL;
   domain.cq_cnt = 32;

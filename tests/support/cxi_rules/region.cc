@@ -17,6 +17,7 @@ int close_region(fid* object) {
     if (const int result = fi_close(&region.real->fid); result != 0) return result;
   }
   if (region.endpoint != nullptr) --region.endpoint->regions;
+  region.domain->locked -= region.bytes;
   delete &region;
   return 0;
 }
@@ -42,14 +43,10 @@ bool is_mapped(const Region& region) {
   return mincore(reinterpret_cast<void*>(begin), end - begin, resident.data()) == 0;
 }
 
-int control_region(fid* object, int command, void*) {
-  auto& region = as<Region>(object);
-  if (command != FI_ENABLE) return -FI_ENOSYS;
-  if (region.endpoint == nullptr)
-    return broken(kEnable, "fi_mr_enable", "the region is bound to no endpoint");
+int enable(Region& region, const char* call) {
   if (region.real != nullptr) return 0;
   if (!is_mapped(region))
-    return broken(kAllocated, "fi_mr_enable", fmt::format("not all of {} bytes are mapped", region.bytes));
+    return broken(kAllocated, call, fmt::format("not all of {} bytes are mapped", region.bytes));
   Domain& domain = *region.domain;
   const bool chosen = (domain.mr_mode & FI_MR_PROV_KEY) != 0;
   const std::uint64_t key = chosen ? domain.next_key++ << kLengthBits | region.bytes : region.wanted_key;
@@ -59,6 +56,14 @@ int control_region(fid* object, int command, void*) {
   region.key = key;
   region.mem_desc = &region;
   return 0;
+}
+
+int control_region(fid* object, int command, void*) {
+  auto& region = as<Region>(object);
+  if (command != FI_ENABLE) return -FI_ENOSYS;
+  if (region.endpoint == nullptr && (region.domain->mr_mode & FI_MR_ENDPOINT) != 0)
+    return broken(kEnable, "fi_mr_enable", "the region is bound to no endpoint");
+  return enable(region, "fi_mr_enable");
 }
 
 int reg(fid* object, const void* memory, std::size_t bytes, std::uint64_t access, std::uint64_t,
@@ -73,6 +78,8 @@ int reg(fid* object, const void* memory, std::size_t bytes, std::uint64_t access
   auto& domain = as<Domain>(object);
   if ((domain.mr_mode & FI_MR_PROV_KEY) == 0 && key > 0xffffffff)
     return broken(kKeySize, "fi_mr_reg", fmt::format("key {:#x}", key));
+  const std::size_t lockable = domain.settings.lockable;
+  if (lockable != 0 && domain.locked + bytes > lockable) return -FI_ENOMEM;
   auto region = std::make_unique<Region>();
   region->fid = {FI_CLASS_MR, context, &calls};
   region->mem_desc = nullptr;
@@ -82,6 +89,9 @@ int reg(fid* object, const void* memory, std::size_t bytes, std::uint64_t access
   region->bytes = bytes;
   region->access = access;
   region->wanted_key = key;
+  if ((domain.mr_mode & FI_MR_ENDPOINT) == 0)
+    if (const int result = enable(*region, "fi_mr_reg"); result != 0) return result;
+  domain.locked += bytes;
   *into = region.release();
   return 0;
 }

@@ -25,6 +25,8 @@ Settings Settings::read() {
           .address = variable("CXI_RULES_ADDRESS", "127.0.0.1"),
           .rnr = number("CXI_RULES_RNR", 0) != 0,
           .local = number("CXI_RULES_LOCAL", 0) != 0,
+          .unbound = number("CXI_RULES_UNBOUND", 0) != 0,
+          .lockable = number("CXI_RULES_LOCKABLE", 0),
           .seed = number("CXI_RULES_SEED", 0),
           .queue = number("CXI_RULES_QUEUE", kLongestQueue),
           .unexpected = number("CXI_RULES_UNEXPECTED", 8),
