@@ -231,7 +231,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
     written += k >= step.sources && !walk_[k].is_idle() ? 1 : 0;
   }
   StoreGauge& stores = workspace_->depot_stores();
-  const bool timed = deposits && straight && written == 1 && !walk_[0].is_remote() && stores.wants_time();
+  const bool timed = deposits && straight && !walk_[0].is_remote() && stores.wants_time();
   const auto begin = timed ? Clock::now() : Clock::time_point();
   for (std::uint32_t i = 0; i < measure.blocks.size(); ++i) {
     std::size_t left = piece(block_elements(measure, i), chunk) * element_bytes_;
@@ -250,7 +250,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
       if (plan_.direct && left > 0) (void)fault_point(Point::kCopyHalf);
     }
   }
-  if (deposits) stores.filled(bytes, timed ? Clock::now() - begin : Clock::duration::zero());
+  if (deposits) stores.filled(bytes, timed ? (Clock::now() - begin) / written : Clock::duration::zero());
 }
 
 }  // namespace hansa
