@@ -17,8 +17,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The root of a reunion may come a moment later.
-constexpr std::chrono::milliseconds kPatience{1000}, kRedial{50};
+// The root of a reunion may come a moment later, and who dies is to be known to all within a second.
+constexpr std::chrono::milliseconds kPatience{800}, kRedial{50};
 
 // A socket and the time there is left for it.
 class Conversation {

@@ -8,7 +8,7 @@
 namespace hansa::bootstrap {
 
 // Tells the root why the rank does not come, and the root all others, so that they need not wait for the
-// time-out. One socket, on the caller's thread; blocks for a second at most, and gives up in silence.
+// time-out. One socket, on the caller's thread; blocks for 0.8 seconds at most, and gives up in silence.
 void tell_root(const Invitation& invitation, Rank rank, const Status& news);
 
 }  // namespace hansa::bootstrap
