@@ -108,7 +108,7 @@ bool Execution::acquire_direct(std::uint32_t operand, std::uint32_t index, std::
   const bool pull = plan_.mechanism_of[operand] == Mechanism::kPull;
   const bool offered = arrival.bytes == sizeof(Offer), written = !pull && arrival.bytes == 0;
   Route& route = direct_.remote(operand).route;
-  route = written ? Route::kMemory : !offered ? Route::kSlots : pull ? Route::kMemory : Route::kDepot;
+  route = offered && !pull ? Route::kDepot : offered || written ? Route::kMemory : Route::kSlots;
   if (route == Route::kSlots) return acquire(operand, index, bytes);
   if (arrival.stamp != stamp_of(index)) {
     fail_mismatch(channel, arrival, arrival.bytes);
