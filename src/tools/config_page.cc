@@ -7,8 +7,8 @@
 
 #include "base/config.hpp"
 #include "base/nccl_names.hpp"
-#include "base/rxm_settings.hpp"
 #include "base/slingshot_settings.hpp"
+#include "base/tcp_settings.hpp"
 
 namespace hansa::tools {
 namespace {
@@ -75,11 +75,12 @@ stays as it is, also if it is empty. One INFO line (`NET`) says which values hol
 what is left to the user.
 )";
 
-constexpr const char* kRxm = R"(
+constexpr const char* kTcp = R"(
 ## What is set for TCP
 
-Wherever this library loads libfabric it sets, as above, what the provider `tcp;ofi_rxm` does better with. Without (libfabric was
-loaded before, by MPI, on all ranks) messages of more than 16 KiB cost two crossings more. Decision 020 has the measurements.
+Wherever this library loads libfabric it sets, as above, what the providers `tcp;ofi_rxm` and `net` do better with. Without (libfabric
+was loaded before, by MPI, on all ranks) messages of more than 16 KiB cost two crossings more over the former. Decision 020 has the
+measurements.
 )";
 
 std::string escaped(std::string_view text) {
@@ -130,9 +131,9 @@ std::string slingshot_rows() {
   return text;
 }
 
-std::string rxm_rows() {
+std::string tcp_rows() {
   std::string text = "\n| Variable | Value | Why |\n|---|---|---|\n";
-  for (const RxmSetting& one : rxm_settings())
+  for (const TcpSetting& one : tcp_settings())
     text += fmt::format("| `{}` | `{}` | {} |\n", one.name, one.value, escaped(one.why));
   return text;
 }
@@ -145,7 +146,7 @@ std::string environment_page() {
          "\n`NCCL_ALGO`: a name that means nothing here (NVLS, NVLSTree, Collnet...) is said and passed "
          "over, and "
          "never an error.\n" +
-         kDebug + kMeeting + kSlingshot + slingshot_rows() + kRxm + rxm_rows() +
+         kDebug + kMeeting + kSlingshot + slingshot_rows() + kTcp + tcp_rows() +
          "\n## NCCL's variables that are known and ignored\n" + ignored_rows();
 }
 

@@ -20,7 +20,7 @@ class Rank:
     """One on its host; `said` has what it prints, `lines` all of that once more for the end."""
 
     def __init__(self, host, number, program, size=BYTES, **variables):
-        settings = {"NCCL_COMM_ID": "h0:5000", "HANSA_DEBUG": "INFO", "HANSA_TRANSPORT": "shm,libfabric", "FI_PROVIDER": "tcp,ofi_rxm",
+        settings = {"NCCL_COMM_ID": "h0:5000", "HANSA_DEBUG": "INFO", "HANSA_TRANSPORT": "shm,libfabric", "FI_PROVIDER": "tcp,net",
                     "HANSA_INTERFACE": "eth", **variables}
         self.host, self.number, self.lines, self.said = host, number, [], queue.Queue()
         self.process = host.start(["env", *(f"{name}={value}" for name, value in settings.items()), program, number, size],

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "hansa/transport.hpp"
 #include "transports/libfabric/registry.hpp"
@@ -21,8 +22,11 @@ struct Voyage : Operation {
   Bytes memory;                // the user's
   Completion* done = nullptr;  // null if nobody waits for it any more
   Registry::Berth berth;       // taken before the first try to post it
+  std::uint32_t number = 0;    // of the lane's, once posted
+  std::unique_ptr<std::byte[]>
+      stand_in;  // of a landing that was called off, for what the peer may still send
 
-  bool touches_user() const { return busy && !berth.pad; }
+  bool touches_user() const { return busy && !berth.pad && !stand_in; }
 
   void finish(Completion::State state) {
     if (done != nullptr) done->state = state;
@@ -56,6 +60,7 @@ struct FreightLane {
   std::uint32_t landed = 0;           // by the user
   std::uint32_t landings_posted = 0;  // that the provider has taken
   std::uint32_t told = 0;             // the last value of `landings_posted` that the peer was sent
+  std::uint32_t arrived = 0;          // messages that have come
   std::uint32_t launched = 0;         // by the user
   std::uint32_t launches_posted = 0;
   std::uint32_t limit = 0;  // the peer has landings for all below

@@ -8,7 +8,7 @@
 #include <bit>
 #include <map>
 
-#include "base/rxm_settings.hpp"
+#include "base/tcp_settings.hpp"
 #include "transports/libfabric/address.hpp"
 #include "transports/libfabric/peer.hpp"
 #include "transports/libfabric/port.hpp"
@@ -24,6 +24,8 @@ constexpr std::uint32_t kFewestSlots = 2;
 // Peers for whose receives a rank has room for certain beside another of its communicator, whose room is for
 // all of them: most algorithms of many ranks have few peers each.
 constexpr Rank kBookedPeers = 8;
+// What a peer that is asked may leave unanswered, four seconds' worth: it may be at work, and not poll.
+constexpr std::uint32_t kAsks = 10;
 // That a message may take to end which cannot be called off any more.
 constexpr std::chrono::milliseconds kQuiesce{2000};
 // That sends are waited for which nobody may take any more: they write to no memory of ours.
@@ -33,7 +35,7 @@ constexpr std::chrono::milliseconds kLastSends{50};
 class Core {
  public:
   Core(const TransportOptions& options, const Channels& channels, std::shared_ptr<Port> port,
-       const Port::Seat& seat, bool loopback)
+       std::shared_ptr<const Port::Seat> seat, bool loopback)
       : channels_(channels),
         capabilities_{.slot_bytes = channels.shape.bytes,
                       .slots = channels.shape.count,
@@ -44,8 +46,8 @@ class Core {
         cancelled_(options.cancelled),
         memory_(options.memory),
         names_(options.names.begin(), options.names.end()),
-        seat_(seat),
         port_(std::move(port)),
+        seat_(std::move(seat)),
         address_{.loopback = loopback ? loopback_identity() : 0,
                  .slot_bytes = static_cast<std::uint32_t>(channels.shape.bytes),
                  .slots = channels.shape.count,
@@ -53,8 +55,8 @@ class Core {
                  .port = port_->generation(),
                  .lanes = options.lanes,
                  .provider = provider_identity(port_->fabric().info().fabric_attr->prov_name),
-                 .number = seat.number,
-                 .sender = seat.sender,
+                 .number = seat_->number,
+                 .sender = seat_->sender,
                  .freight_lanes = static_cast<std::uint8_t>(channels.freight_lanes),
                  .eager_limit = port_->fabric().eager_limit(),
                  .name = port_->fabric().name()} {}
@@ -89,8 +91,8 @@ class Core {
   std::vector<std::string> names_;
   pid_t owner_ = getpid();
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
-  Port::Seat seat_;
   std::shared_ptr<Port> port_;
+  std::shared_ptr<const Port::Seat> seat_;
   Address address_;
   std::map<Rank, std::unique_ptr<Peer>> peers_;
 };
@@ -105,9 +107,9 @@ Core::~Core() {
   linger();
   withdraw();
   const std::scoped_lock turn(port_->turn());
-  for (auto& [rank, peer] : peers_) port_->adopt(std::move(peer));
+  for (auto& [rank, peer] : peers_) port_->adopt(std::move(peer), seat_);
   peers_.clear();
-  port_->stand_up(seat_);
+  seat_.reset();
 }
 
 Status Core::status() {
@@ -117,7 +119,7 @@ Status Core::status() {
 
 bool Core::idle() {
   const std::scoped_lock turn(port_->turn());
-  return shared_->waiting == 0 && shared_->in_flight == 0;
+  return shared_->waiting == 0 && shared_->in_flight == 0 && !port_->glows();
 }
 
 Status Core::check(Rank rank, const Address& theirs) const {
@@ -165,8 +167,8 @@ Result<Peer*> Core::connect(Rank rank, BytesView bytes) {
     const PeerSetup setup{.self = rank_,
                           .rank = rank,
                           .channels = channels,
-                          .ours = {seat_.number, theirs.sender, address},
-                          .theirs = {theirs.number, seat_.sender, address},
+                          .ours = {seat_->number, theirs.sender, address},
+                          .theirs = {theirs.number, seat_->sender, address},
                           .name = name_of(rank),
                           .memory = memory_};
     if (port_->find(setup.ours) != nullptr)
@@ -217,22 +219,22 @@ void Core::linger() {
   }
 }
 
-// From now on nothing of this rank is posted. What the provider does not give back in time the port keeps, as
-// it keeps all where nobody else uses it and it ends at once.
+// From now on nothing of this rank is posted. What the provider does not give back in time the port keeps,
+// and so it does what peers may still send to; or all, where nobody else uses it and it ends at once.
 void Core::withdraw() {
   const bool alone = port_.use_count() == 1;
+  std::vector<const Peer*> ending;
   {
     const std::scoped_lock turn(port_->turn());
     for (auto& [rank, peer] : peers_) {
       port_->forget(peer->ours());
       peer->door().forget(*peer);
-      peer->withdraw();
+      if (!peer->leave()) ending.push_back(peer.get());
     }
   }
-  const auto withdrawn = [this] {
+  const auto withdrawn = [&] {
     const std::scoped_lock turn(port_->turn());
-    return std::all_of(peers_.begin(), peers_.end(),
-                       [](const auto& entry) { return entry.second->withdrawn(); });
+    return std::all_of(ending.begin(), ending.end(), [](const Peer* peer) { return peer->withdrawn(); });
   };
   const auto deadline = std::chrono::steady_clock::now() + kLinger;
   while (!alone && !withdrawn() && std::chrono::steady_clock::now() < deadline) {
@@ -364,14 +366,18 @@ Result<std::unique_ptr<Transport>> open_libfabric(const TransportOptions& option
                   .interface = device.empty() ? options.interface : device,
                   .ranks = options.ranks};
   Channels channels;
-  const auto need = [&](std::size_t capacity, bool first) {
+  const auto need = [&](const fi_info& info, bool first) {
+    const std::size_t capacity = info.rx_attr->size;
+    const std::uint32_t asks = hides_breaks(info) ? kAsks : 0;
     const auto receives = [&](Rank peers) {
       return static_cast<std::size_t>(std::min(options.ranks, peers)) *
              (channels.receives() + Door::kReceives);
     };
     const auto fits = [&] { return receives(options.ranks) <= capacity; };
-    for (const std::uint16_t freight_lanes : {std::min(options.lanes, kFreightLanes), std::uint16_t{0}}) {
-      channels = {options.lanes, shape, options.lanes <= kFreightTagLane ? freight_lanes : std::uint16_t{0}};
+    const std::uint16_t most = ends_late(info) ? std::uint16_t{0} : std::min(options.lanes, kFreightLanes);
+    for (const std::uint16_t freight_lanes : {most, std::uint16_t{0}}) {
+      channels = {options.lanes, shape, options.lanes <= kFreightTagLane ? freight_lanes : std::uint16_t{0},
+                  asks};
       while (!fits() && channels.shape.count > kFewestSlots) channels.shape.count /= 2;
       const std::size_t message = channels.shape.bytes * (channels.shape.count / 2);
       if (fits() && (freight_lanes == 0 || message >= kFreightFrom)) break;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/environment.hpp"
-#include "base/rxm_settings.hpp"
 #include "base/signals.hpp"
+#include "base/tcp_settings.hpp"
 #include "transports/libfabric/slingshot.hpp"
 
 namespace hansa::libfabric {
@@ -25,13 +25,13 @@ bool find(void* handle, const char* name, Function& into) {
 }
 
 // Has no effect where libfabric is there already: it may have read the environment. The limit in force.
-std::uint32_t adopt_rxm_settings() {
+std::uint32_t adopt_tcp_settings() {
   static const std::uint32_t limit = [] {
     if (void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD)) {
       dlclose(handle);
     } else {
       std::vector<Assignment> additions;
-      for (const RxmSetting& one : rxm_settings()) additions.push_back({one.name, one.value});
+      for (const TcpSetting& one : tcp_settings()) additions.push_back({one.name, one.value});
       supplement_environment(additions);
     }
     const char* const set = process_environment()(kRxmEagerLimit);
@@ -45,7 +45,7 @@ std::uint32_t adopt_rxm_settings() {
 Result<std::shared_ptr<const Library>> Library::load() {
   // Providers read the environment when the library starts.
   adopt_slingshot_settings();
-  const std::uint32_t eager_limit = adopt_rxm_settings();
+  const std::uint32_t eager_limit = adopt_tcp_settings();
   const HandlersKept handlers;  // of its providers' libraries, libinfinipath sets some that end the program
   void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {

@@ -4,18 +4,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <new>
 
 namespace hansa::libfabric {
 namespace {
 
-// Stamp of a credit message: whether it is the sender's last word.
-constexpr std::uint32_t kFarewell = 1;
-// Room for the limits of all lanes and of all their freight.
-constexpr std::size_t kCreditBytes = (kMostLanes + kFreightLanes) * sizeof(std::uint32_t);
-// Polls for which credit waits for data to ride on, unless half a ring is owed.
-constexpr std::uint32_t kCreditPatience = 4;
+// Room for a credit message of all lanes.
+constexpr std::size_t kCreditBytes = sizeof(std::uint32_t) * (1 + 2 * (kMostLanes + kFreightLanes));
 // A receive needs nobody else. Who is refused one so often (ten seconds of polling) never gets it.
 constexpr std::uint32_t kMostRefusals = 10'000;
 
@@ -45,7 +40,7 @@ bool Peer::called() {
 }
 
 Status Peer::make_slots() {
-  const auto& [lanes, shape, freight_lanes] = setup_.channels;
+  const auto& [lanes, shape, freight_lanes, asks] = setup_.channels;
   const std::uint32_t count = shape.count, window = setup_.channels.credits(),
                       credits = std::bit_ceil(window);
   const std::size_t lane_bytes = count * Slots::stride(shape.bytes), credit = Slots::stride(kCreditBytes);
@@ -171,58 +166,6 @@ void Peer::count_refusal() {
     give_up(Code::kSystem, "the provider takes no receive any more; its queues are too short or stuck");
 }
 
-bool Peer::owes_credit() const {
-  if (unreachable_ || broken_ || parted_ || withdrawing_ || !met()) return false;
-  if (parting_) return true;
-  if (std::any_of(freight_.begin(), freight_.end(),
-                  [](const FreightLane& lane) { return lane.told != lane.landings_posted; }))
-    return true;
-  // A peer that has said its farewell waits for all of it, any other for none that it does not need.
-  return std::any_of(receives_.begin(), receives_.end() - 1,
-                     [this](const ReceiveRing& ring) { return gone_ ? ring.owed() > 0 : ring.runs_low(); });
-}
-
-bool Peer::credit_due() {
-  if (!owes_credit()) {
-    patience_ = 0;
-    return false;
-  }
-  // Who has a place for a message is waited for.
-  for (const FreightLane& lane : freight_)
-    if (lane.told != lane.landings_posted) return true;
-  std::uint32_t most = 0;
-  for (std::size_t lane = 0; lane < sends_.size(); ++lane) most = std::max(most, receives_[lane].owed());
-  return parting_ || most * 2 >= setup_.channels.shape.count || ++patience_ >= kCreditPatience;
-}
-
-// All lanes' limits in one message, and one such message at a time: what is owed meanwhile gathers.
-bool Peer::post_credit() {
-  SendRing& ring = credit_;
-  Operation& operation = ring.slots.operation(0);
-  if (operation.busy || !may_post() || !credit_due()) return false;
-  ring.slots.header(0).stamp = parting_ ? kFarewell : 0;
-  for (std::size_t lane = 0; lane < sends_.size(); ++lane) {
-    std::memcpy(ring.slots.data(0) + 4 * lane, &receives_[lane].posted, 4);
-  }
-  for (std::size_t lane = 0; lane < freight_.size(); ++lane)
-    std::memcpy(ring.slots.data(0) + 4 * (sends_.size() + lane), &freight_[lane].landings_posted, 4);
-  const Bytes message = ring.slots.message(0, 4 * limits());
-  if (!accepted(fabric().send(message, region(), setup_.theirs.address,
-                              tag(setup_.theirs, setup_.self, kCreditLane, ring.posted), &operation))) {
-    // The farewell came over a connection; where it is no more, nobody waits for credit.
-    unreachable_ = gone_;
-    return false;
-  }
-  operation.busy = true;
-  ++shared_->in_flight;
-  ++ring.posted;
-  for (std::size_t lane = 0; lane < sends_.size(); ++lane) receives_[lane].told = receives_[lane].posted;
-  for (FreightLane& lane : freight_) lane.told = lane.landings_posted;
-  patience_ = 0;
-  parted_ = parting_;
-  return true;
-}
-
 void Peer::completed(Operation& operation, std::size_t message_bytes) {
   operation.busy = false;
   if (is_send(operation)) {
@@ -233,42 +176,16 @@ void Peer::completed(Operation& operation, std::size_t message_bytes) {
   if (operation.purpose == Purpose::kLanding) return landed(static_cast<Voyage&>(operation), message_bytes);
   talked_ = true;
   const bool credit = operation.purpose == Purpose::kCreditReceive;
-  const std::size_t least = sizeof(Header) + (credit ? 4 * limits() : 0);
+  const std::size_t least = sizeof(Header) + (credit ? credit_bytes() : 0);
   if (message_bytes < least) return give_up(Code::kInternal, "a message shorter than its header has come");
   operation.bytes = static_cast<std::uint32_t>(message_bytes - sizeof(Header));
   operation.arrived = true;
+  heard_ = true;
+  ReceiveRing& ring = credit ? receives_.back() : receives_[operation.lane];
+  const std::uint32_t place = ring.slots.number_of(operation);
+  if (place != ring.arrived++ % ring.slots.count() && hides_breaks(fabric().info())) return lost();
   if (credit) return take_credits();
-  ++receives_[operation.lane].arrived;
-  Slots& slots = receives_[operation.lane].slots;
-  raise_limit(operation.lane, slots.header(slots.number_of(operation)).limit);
-}
-
-void Peer::take_credits() {
-  ReceiveRing& ring = receives_.back();
-  for (; ring.slots.operation(ring.released).arrived; ++ring.released) {
-    ring.slots.operation(ring.released).arrived = false;
-    gone_ = gone_ || ring.slots.header(ring.released).stamp == kFarewell;
-    for (std::size_t lane = 0; lane < sends_.size(); ++lane) {
-      std::uint32_t limit;
-      std::memcpy(&limit, ring.slots.data(ring.released) + 4 * lane, 4);
-      raise_limit(static_cast<std::uint16_t>(lane), limit);
-    }
-    for (std::size_t lane = 0; lane < freight_.size(); ++lane) {
-      std::uint32_t limit;
-      std::memcpy(&limit, ring.slots.data(ring.released) + 4 * (sends_.size() + lane), 4);
-      raise_freight_limit(freight_[lane], limit);
-    }
-  }
-  post_receives(ring);
-}
-
-void Peer::raise_limit(std::uint16_t lane, std::uint32_t limit) {
-  SendRing& ring = sends_[lane];
-  // Credits overtake each other where they ride on data; the highest holds.
-  if (static_cast<std::int32_t>(limit - ring.limit) <= 0) return;
-  if (limit - ring.posted > ring.slots.count())
-    return give_up(Code::kInternal, "credit for what was never sent has come");
-  ring.limit = limit;
+  raise_limit(operation.lane, ring.slots.header(place).limit);
 }
 
 void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
@@ -281,8 +198,10 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
                               (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC);  // landed()
   if (freight) {
     auto& voyage = static_cast<Voyage&>(operation);
+    if (entry.err == FI_ETRUNC) ++freight_[voyage.lane].arrived;
     port_.registry().give_back(voyage.berth);
     if (told_otherwise) voyage.finish(Completion::State::kFailed);
+    if (entry.err == FI_ECANCELED && operation.purpose == Purpose::kLanding) stand_in(voyage);
   }
   if (operation.purpose == Purpose::kCreditSend || told_otherwise) return;
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
@@ -338,14 +257,27 @@ bool Peer::farewell() {
   return told && (gone_ || std::all_of(sends_.begin(), sends_.end(), received));
 }
 
+bool Peer::leave() {
+  withdrawing_ = true;
+  standing_ = announced_ && !gone_ && !broken_;
+  if (!standing_) cancel_receives();
+  call_off();
+  return standing_;
+}
+
 void Peer::withdraw() {
   withdrawing_ = true;
+  standing_ = false;
+  cancel_receives();
+  call_off();
+}
+
+void Peer::cancel_receives() {
   for (ReceiveRing& ring : receives_) {
     for (std::uint32_t number = 0; number < ring.slots.count(); ++number) {
       if (ring.slots.operation(number).busy) fabric().cancel(&ring.slots.operation(number));
     }
   }
-  call_off();
   for (FreightLane& lane : freight_)
     for (Voyage& voyage : lane.landings)
       if (voyage.busy) fabric().cancel(static_cast<Operation*>(&voyage));

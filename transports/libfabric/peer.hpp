@@ -29,12 +29,13 @@ struct Channels {
   SlotShape shape;
   std::uint16_t freight_lanes = 0;
 
+  std::uint32_t asks = 0;  // questions that a peer may leave unanswered
   // Landings that stand at most.
   constexpr std::uint32_t landings() const { return freight_lanes * Freight::kWindow; }
   // Receives for credits: as many as the peer has slots to free and landings to tell of, since each message
-  // does one at least; and one for the message in flight, which data that says the same may overtake where
-  // the provider keeps no order.
-  constexpr std::uint32_t credits() const { return lanes * shape.count + landings() + 1; }
+  // does one at least; one for the message in flight, which data that says the same may overtake where the
+  // provider keeps no order; and those that ask or answer.
+  constexpr std::uint32_t credits() const { return lanes * shape.count + landings() + 1 + 2 * asks; }
   // Receives that stand in all.
   constexpr std::size_t receives() const { return lanes * shape.count + landings() + credits(); }
 };
@@ -89,6 +90,12 @@ class Peer final : public Poster {
   // Called between polls before the end: tells the peer that nothing more is wanted from it. True when that
   // is told and all that was sent is received, or never will be.
   bool farewell();
+  // As withdraw(), but places that the peer was told of stand until it has said its farewell: some providers
+  // pass nothing on behind a message that matches none. Whether there are any: then somebody has to keep
+  // this.
+  bool leave();
+  // Called now and then while somebody polls: asks a peer that is silent whether it has sent anything.
+  void look_for_losses();
   void withdraw() override;
   bool withdrawn() const override;
 
@@ -112,14 +119,17 @@ class Peer final : public Poster {
   bool post_launches(FreightLane& lane);
   bool has_berth(Voyage& voyage, Registry::Way way);
   void landed(Voyage& voyage, std::size_t message_bytes);
+  void stand_in(Voyage& voyage);
+  void cancel_receives();
   void end(Voyage& voyage, Completion::State state);
   void raise_freight_limit(FreightLane& lane, std::uint32_t limit);
   bool post_credit();
-  std::size_t limits() const { return sends_.size() + freight_.size(); }
+  std::size_t credit_bytes() const { return 4 * (1 + 2 * (sends_.size() + freight_.size())); }
   bool credit_due();
   bool owes_credit() const;
   void take_credits();
   void raise_limit(std::uint16_t lane, std::uint32_t limit);
+  void lost();
 
   Port& port_;
   Door& door_;
@@ -130,11 +140,20 @@ class Peer final : public Poster {
   std::vector<FreightLane> freight_;   // by lane
   std::uint32_t patience_ = 0;         // polls since credit was first owed
   std::uint32_t refusals_ = 0;         // of receives, in a row
+  std::uint32_t asked_ = 0;            // questions for what was sent
+  std::uint32_t asks_answered_ = 0;    // of these, by the peer
+  std::uint32_t asks_heard_ = 0;       // the peer's
+  std::uint32_t answered_ = 0;         // of these
+  std::uint32_t asks_seen_ = 0;        // the peer's, at the last look
+  std::uint32_t deaf_looks_ = 0;       // that found more of these, and no answer
+  bool asking_ = false;                // a question is due
+  bool heard_ = false;                 // anything, since the last look
   bool talked_ = false;                // anything was ever sent or received
   bool started_ = false;               // all receives stood
   bool called_ = false;                // so do the peer's
   bool announced_ = false;             // the peer was told, or is being told, that ours do
   bool withdrawing_ = false;           // receives end because we want them to
+  bool standing_ = false;              // or would, but for what may still come
   bool closed_ = false;                // by our user
   bool parting_ = false;               // our farewell is due
   bool parted_ = false;                // our farewell is posted

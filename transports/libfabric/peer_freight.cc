@@ -72,7 +72,7 @@ bool Peer::post_landings(FreightLane& lane) {
     }
     refusals_ = 0;
     voyage.busy = true;
-    ++lane.landings_posted;
+    voyage.number = lane.landings_posted++;
   }
   return lane.landings_posted != before;
 }
@@ -100,15 +100,29 @@ bool Peer::post_launches(FreightLane& lane) {
 // One of another length is of another call, as what came by slots says better. Memory of a landing that was
 // called off is its user's again.
 void Peer::landed(Voyage& voyage, std::size_t message_bytes) {
-  talked_ = true;
+  talked_ = heard_ = true;
+  ++freight_[voyage.lane].arrived;
   const bool whole = message_bytes == voyage.memory.size();
   if (voyage.berth.pad && whole && voyage.done != nullptr && !voyage.memory.empty())
     std::memcpy(voyage.memory.data(), voyage.berth.memory.data(), message_bytes);
   end(voyage, whole ? Completion::State::kDone : Completion::State::kFailed);
 }
 
+// For a landing that was called off while the peer may be sending to it. Not for pads, which need none; and
+// where memory or the provider refuse, there is none.
+void Peer::stand_in(Voyage& voyage) {
+  if (!announced_ || gone_ || broken_ || (withdrawing_ && !standing_) || fabric().registers()) return;
+  voyage.stand_in.reset(new (std::nothrow) std::byte[voyage.memory.size()]);
+  voyage.busy =
+      voyage.stand_in != nullptr &&
+      fabric().receive({voyage.stand_in.get(), voyage.memory.size()}, nullptr, setup_.theirs.address,
+                       tag(setup_.ours, setup_.rank, voyage.lane + kFreightTagLane, voyage.number),
+                       static_cast<Operation*>(&voyage)) == 0;
+}
+
 // The provider has let go of it, or never had it.
 void Peer::end(Voyage& voyage, Completion::State state) {
+  voyage.stand_in.reset();
   port_.registry().give_back(voyage.berth);
   voyage.finish(state);
 }

@@ -17,6 +17,11 @@ constexpr int kReadsPerPoll = 8;
 constexpr std::size_t kCompletionsPerRead = 8;
 // Of all that share a port. Where a provider does not go so far, as many as it thinks fit.
 constexpr std::size_t kReceives = 16'384;
+// After the last completion, of a provider that ends late: some of its own round trips.
+constexpr std::chrono::milliseconds kGlow{20};
+// Between looks for lost messages. Who has not polled for longer has not waited for so long.
+constexpr std::chrono::milliseconds kLook{400};
+constexpr std::uint32_t kPollsPerGlance = 64;  // at the clock
 constexpr std::uint16_t kNumbers = 1u << MessageId::kReceiverBits;
 
 }  // namespace
@@ -55,9 +60,9 @@ Result<Port::Place> Port::join(SharedParts* parts, std::shared_ptr<const Library
   }
   HANSA_ASSIGN_OR_RETURN(auto port, open(std::move(library), wish));
   const std::scoped_lock turn(port->turn_);
-  HANSA_ASSIGN_OR_RETURN(const Seat seat, port->sit_down(communicator, need));
+  HANSA_ASSIGN_OR_RETURN(auto seat, port->sit_down(communicator, need));
   ports.push_back(port);
-  return Place{port, seat};
+  return Place{port, std::move(seat)};
 }
 
 void Port::close() {
@@ -80,7 +85,7 @@ void Port::release_regions() {
   std::vector<Poster*> left;
   for (const auto& [address, door] : doors_) left.push_back(door.get());
   for (const auto& door : walled_up_) left.push_back(door.get());
-  for (const auto& poster : orphans_) left.push_back(poster.get());
+  for (const Orphan& orphan : orphans_) left.push_back(orphan.poster.get());
   waiting_.clear();
   for (Poster* poster : left) poster->withdraw();
   const auto deadline = std::chrono::steady_clock::now() + kLinger;
@@ -92,8 +97,8 @@ void Port::release_regions() {
   registry_.close();
 }
 
-Result<Port::Seat> Port::sit_down(std::uint64_t communicator, const Need& need) {
-  const std::size_t receives = need(capacity(), !senders_.contains({communicator, 0}));
+Result<std::shared_ptr<const Port::Seat>> Port::sit_down(std::uint64_t communicator, const Need& need) {
+  const std::size_t receives = need(fabric_->info(), !senders_.contains({communicator, 0}));
   if (booked_ + receives > capacity())
     return Status(Code::kUnsupported,
                   fmt::format("libfabric's provider {} has no {} posted receives: its queue holds {}",
@@ -111,7 +116,10 @@ Result<Port::Seat> Port::sit_down(std::uint64_t communicator, const Need& need) 
   numbers_.insert(seat.number);
   senders_.insert({communicator, seat.sender});
   booked_ += receives;
-  return seat;
+  return std::shared_ptr<const Seat>(new Seat(seat), [this](const Seat* left) {
+    stand_up(*left);
+    delete left;
+  });
 }
 
 void Port::stand_up(const Seat& seat) {
@@ -149,10 +157,10 @@ void Port::enlist(Poster& poster) {
   waiting_.push_back(&poster);
 }
 
-void Port::adopt(std::unique_ptr<Poster> poster) {
+void Port::adopt(std::unique_ptr<Poster> poster, std::shared_ptr<const Seat> seat) {
   std::erase(waiting_, poster.get());
   poster->enlisted(false);
-  if (!poster->withdrawn()) orphans_.push_back(std::move(poster));
+  if (!poster->withdrawn()) orphans_.push_back({std::move(poster), std::move(seat)});
 }
 
 bool Port::poll() {
@@ -166,9 +174,24 @@ bool Port::poll() {
     poster->enlisted(poster->pending());
     return !poster->is_enlisted();
   });
+  if (any && ends_late(fabric_->info())) last_event_ = std::chrono::steady_clock::now();
   if (any && !orphans_.empty())
-    std::erase_if(orphans_, [](const std::unique_ptr<Poster>& poster) { return poster->withdrawn(); });
+    std::erase_if(orphans_, [](const Orphan& orphan) { return orphan.poster->withdrawn(); });
+  if (++polls_ % kPollsPerGlance == 0 && hides_breaks(fabric_->info())) look_for_losses();
   return any || posted;
+}
+
+bool Port::glows() const {
+  return ends_late(fabric_->info()) && std::chrono::steady_clock::now() - last_event_ < kGlow;
+}
+
+void Port::look_for_losses() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ < kLook) return;
+  const bool waited = now - looked_ < 2 * kLook;
+  looked_ = now;
+  for (const auto& [key, peer] : peers_)
+    if (waited) peer->look_for_losses();
 }
 
 bool Port::read() {

@@ -53,13 +53,14 @@ class Port {
     std::uint64_t communicator = 0;
     std::size_t receives = 0;
   };
+  // The seat is free for others when its last owner lets go of it, with the turn taken.
   struct Place {
     std::shared_ptr<Port> port;
-    Seat seat;
+    std::shared_ptr<const Seat> seat;
   };
-  // How many receives a transport will post, of so many that a port can hold; `first`: no other of its
-  // communicator is there.
-  using Need = std::function<std::size_t(std::size_t capacity, bool first)>;
+  // How many receives a transport will post on a port of such a fabric; `first`: no other of its communicator
+  // is there.
+  using Need = std::function<std::size_t(const fi_info& info, bool first)>;
   // Of `parts`, if they are given, the first port that has room, and else a new one: where receives cannot
   // name the peer none is shared.
   static Result<Place> join(SharedParts* parts, std::shared_ptr<const Library> library, const Wish& wish,
@@ -77,8 +78,6 @@ class Port {
   // The first failure that is nobody's.
   const Status& status() const { return status_; }
 
-  void stand_up(const Seat& seat);
-
   // Random, and told to others: the same address may later be another port's.
   std::uint64_t generation() const { return generation_; }
   // The way to the port of that generation at the address, opened once; it may not stand yet. The way to one
@@ -93,18 +92,23 @@ class Port {
   void close();
   bool is_closed() const { return closed_; }
 
+  // Whether the provider may have something to do for what it said was done.
+  bool glows() const;
+
   void enlist(Poster& poster);
-  // Keeps a poster that its transport has withdrawn until the provider has nothing of it.
-  void adopt(std::unique_ptr<Poster> poster);
+  // Keeps a poster that its transport has left until the provider has nothing of it, and so long its seat.
+  void adopt(std::unique_ptr<Poster> poster, std::shared_ptr<const Seat> seat);
   // True if anything happened. False, too, while another thread has its turn.
   bool poll();
 
  private:
   static Result<std::shared_ptr<Port>> open(std::shared_ptr<const Library> library, const Wish& wish);
   // kUnsupported where there is no room.
-  Result<Seat> sit_down(std::uint64_t communicator, const Need& need);
+  Result<std::shared_ptr<const Seat>> sit_down(std::uint64_t communicator, const Need& need);
+  void stand_up(const Seat& seat);
   bool read();
   void read_errors();
+  void look_for_losses();
   void release_regions();
 
   Turn turn_;
@@ -121,7 +125,13 @@ class Port {
   std::vector<std::unique_ptr<Door>> walled_up_;  // to ports that are gone; peers may still name them
   std::map<PeerKey, Peer*> peers_;
   std::vector<Poster*> waiting_;  // with something to post
-  std::vector<std::unique_ptr<Poster>> orphans_;
+  std::uint32_t polls_ = 0;
+  std::chrono::steady_clock::time_point looked_{}, last_event_{};
+  struct Orphan {
+    std::unique_ptr<Poster> poster;
+    std::shared_ptr<const Seat> seat;
+  };
+  std::vector<Orphan> orphans_;
 };
 
 }  // namespace hansa::libfabric

@@ -18,9 +18,9 @@ namespace hansa::libfabric {
 namespace {
 
 constexpr std::uint32_t kVersion = FI_VERSION(1, 17);
-// A fabric before sockets; `tcp` has reliable datagrams of its own from 1.18 on. What else a library has is
-// taken only where FI_PROVIDER leaves nothing better.
-constexpr const char* kPreferred[] = {"cxi", "tcp", "tcp;ofi_rxm", nullptr};
+// A fabric before sockets; 1.17's `net` became `tcp` in 1.18, whose name stands for `tcp;ofi_rxm` before.
+// What else a library has is taken only where FI_PROVIDER leaves nothing better.
+constexpr const char* kPreferred[] = {"cxi", "net", "tcp", nullptr};
 
 struct Question {
   const char* provider = nullptr;  // null: any
@@ -130,6 +130,16 @@ bool speaks_ip(const fi_info& info) {
 // Some that go by the IP address write to the NIC themselves.
 bool asks_kernel(const fi_info& info) {
   return speaks_ip(info) && !std::string_view(info.fabric_attr->prov_name).starts_with("verbs");
+}
+
+bool hides_breaks(const fi_info& info) {
+  const std::string_view name = info.fabric_attr->prov_name;
+  return name == "tcp" || name == "net";
+}
+
+bool ends_late(const fi_info& info) {
+  const std::string_view name = info.fabric_attr->prov_name;
+  return name == "sockets" || name.starts_with("udp");
 }
 
 bool is_of_one_host(const fi_info& info) { return std::strcmp(info.fabric_attr->prov_name, "shm") == 0; }

@@ -43,6 +43,12 @@ Status probe_provider(const Library& library);
 bool speaks_ip(const fi_info& info);
 // Whether its progress is made of system calls.
 bool asks_kernel(const fi_info& info);
+// Whether a connection may break and be made anew without a word, and what was in it be lost; messages
+// between two arrive in order there.
+bool hides_breaks(const fi_info& info);
+// Whether what it has sent or received is not done with when it says so: it goes on in later polls, reads
+// memory there, and the other side waits for them.
+bool ends_late(const fi_info& info);
 // Whether this host only is reached, whatever the address.
 bool is_of_one_host(const fi_info& info);
 // How many low bits of a tag are ours.

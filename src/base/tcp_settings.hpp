@@ -1,4 +1,4 @@
-// What libfabric's layer over connections (ofi_rxm, as in "tcp;ofi_rxm") does better when told, as data.
+// What libfabric's providers over TCP do better when told, as data.
 // docs/environment.md shows it. Nobody else reads these variables.
 #pragma once
 
@@ -11,12 +11,12 @@ namespace hansa {
 inline constexpr char kRxmEagerLimit[] = "FI_OFI_RXM_EAGER_LIMIT";
 inline constexpr std::uint32_t kRxmEagerDefault = 16384;
 
-struct RxmSetting {
+struct TcpSetting {
   const char* name;
   const char* value;
   const char* why;
 };
 
-std::span<const RxmSetting> rxm_settings() noexcept;
+std::span<const TcpSetting> tcp_settings() noexcept;
 
 }  // namespace hansa
