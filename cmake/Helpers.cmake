@@ -151,11 +151,11 @@ function(hansa_program name)
   hansa_install_program(${name})
 endfunction()
 
-# hansa_add_test(name COMMAND ... [LABELS ...] [TIMEOUT s] [PROCESSORS n] [SERIAL]): one CTest entry. When the time is up
+# hansa_add_test(name COMMAND ... [LABELS ...] [TIMEOUT s] [PROCESSORS n]): one CTest entry. When the time is up
 # it prints all stacks and dies; a process it leaves behind fails it. The time is what an idle machine needs many times
 # over in a release build; slower builds get more.
 function(hansa_add_test name)
-  cmake_parse_arguments(T "SERIAL" "TIMEOUT;PROCESSORS" "COMMAND;LABELS" ${ARGN})
+  cmake_parse_arguments(T "" "TIMEOUT;PROCESSORS" "COMMAND;LABELS" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
   endif()
@@ -178,9 +178,6 @@ function(hansa_add_test name)
   if(T_PROCESSORS)
     set_tests_properties(${name} PROPERTIES PROCESSORS ${T_PROCESSORS})
   endif()
-  if(T_SERIAL)
-    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
-  endif()
 endfunction()
 
 # hansa_test_headers(source): what nearly every test includes, compiled once.
@@ -194,19 +191,15 @@ endfunction()
 # hansa_test(name sources... [LIBS ...] [FAST] and hansa_add_test's options): one GoogleTest program; FAST if its own code has much
 # to do.
 function(hansa_test name)
-  cmake_parse_arguments(T "SERIAL;FAST" "TIMEOUT;PROCESSORS" "LABELS;LIBS" ${ARGN})
+  cmake_parse_arguments(T "FAST" "TIMEOUT;PROCESSORS" "LABELS;LIBS" ${ARGN})
   add_executable(${name} ${T_UNPARSED_ARGUMENTS})
   if(NOT T_FAST)
     set_target_properties(${name} PROPERTIES HANSA_PLAIN ON)
     target_precompile_headers(${name} REUSE_FROM hansa_test_headers)
   endif()
   target_link_libraries(${name} PRIVATE hansa_static GTest::gtest_main ${T_LIBS})
-  set(serial "")
-  if(T_SERIAL)
-    set(serial SERIAL)
-  endif()
   hansa_add_test(${name} COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${name}> LABELS ${T_LABELS}
-                 TIMEOUT ${T_TIMEOUT} PROCESSORS ${T_PROCESSORS} ${serial})
+                 TIMEOUT ${T_TIMEOUT} PROCESSORS ${T_PROCESSORS})
 endfunction()
 
 # hansa_fuzz(name sources...): a libFuzzer target; ctest runs it for HANSA_FUZZ_SECONDS, from its corpus if it has one.
