@@ -6,6 +6,7 @@ set(HANSA_SANITIZE "" CACHE STRING "Sanitizers to build with: see CMakePresets.j
 set(HANSA_SANITIZER_OPTIONS
     ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
     UBSAN_OPTIONS=print_stacktrace=1
+    LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks_of_others.txt:print_suppressions=0
     "TSAN_OPTIONS=halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 allocator_may_return_null=1 atexit_sleep_ms=50")
 option(HANSA_AT_ONCE "Compile several files at once: faster from nothing, slower after a change" ON)
 set(HANSA_FUZZ_SECONDS 5 CACHE STRING "How long ctest runs each fuzz target")

@@ -108,10 +108,12 @@ void Peer::landed(Voyage& voyage, std::size_t message_bytes) {
   end(voyage, whole ? Completion::State::kDone : Completion::State::kFailed);
 }
 
-// For a landing that was called off while the peer may be sending to it. Not for pads, which need none; and
-// where memory or the provider refuse, there is none.
+// For a landing that was called off while the peer may be sending to it, where a message that matches nothing
+// holds up others. Elsewhere it is the provider's to drop, and for cxi to be counted. Where memory or the
+// provider refuse, there is none.
 void Peer::stand_in(Voyage& voyage) {
-  if (!announced_ || gone_ || broken_ || (withdrawing_ && !standing_) || fabric().registers()) return;
+  if (!announced_ || gone_ || broken_ || (withdrawing_ && !standing_) || !hides_breaks(fabric().info()))
+    return;
   voyage.stand_in.reset(new (std::nothrow) std::byte[voyage.memory.size()]);
   voyage.busy =
       voyage.stand_in != nullptr &&
