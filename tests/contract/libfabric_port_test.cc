@@ -183,7 +183,8 @@ TEST(LibfabricPort, CostsNothingForPeersThatNeverTalk) {
   for (int polls = 0; polls < 1000; ++polls) self.value()->poll();
   EXPECT_TRUE(connections().empty()) << "nobody has anything to say";
   EXPECT_EQ(listeners(), before);
-  EXPECT_LT(resident_bytes(), resident + (std::size_t{1} << 20));
+  // The rings of 8 peers are 8 MiB; a provider's own part in a peer is up to 270 kB.
+  EXPECT_LT(resident_bytes(), resident + (std::size_t{3} << 20));
   EXPECT_TRUE(self.value()->idle());
 }
 
