@@ -233,7 +233,7 @@ def strike(program, name):
         before = {rank.number: len(rank.lines) for rank in witnesses}
         until(lambda: all(rank in job.ended() for rank in witnesses), SOON if name not in MAY_GO_ON else 1)
         ends = {rank.number: rank.said("ended") or rank.said("absent") for rank in witnesses}
-        if name in MAY_GO_ON and all(len(rank.lines) > before[rank.number] and not rank.said("wrong") for rank in witnesses):
+        if name in MAY_GO_ON and all(len(rank.lines) > before[rank.number] and rank.lines[-1][0] == "alive" for rank in witnesses):
             ends = {rank.number: (GOES_ON, begin, GOES_ON) for rank in witnesses}
         job.end()
         return {number: (end[1] - begin, end[2]) if end else None for number, end in ends.items()}
@@ -303,6 +303,7 @@ def measure(program, names, runs):
     for name in names:
         ends = [seen for _ in range(runs) for seen in strike(program, name).values()]
         times = [seen[0] if seen else math.inf for seen in ends if not seen or seen[1] != GOES_ON]
+        times = times or [0.0]
         print(f"| {WHAT[name]} (`{name}`) | {FAULTS[name][1]:g} s | {statistics.median(times):.2f} s | {max(times):.2f} s |", flush=True)
 
 

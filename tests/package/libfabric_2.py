@@ -9,8 +9,9 @@ from wheels import fetch
 
 WHEEL = "impi-rt==2021.18.1"
 VERSION = "libfabric 2.4"
-# Providers that it may have, and what is run over them; some know ranks as processes only. Ports take the provider that is preferred.
-PROVIDERS = {"tcp": "*TransportContract*:LibfabricPort.*", "tcp,ofi_rxm": "*TransportContract*", "shm": "*TransportContract*Processes"}
+# Providers that it may have, and what is run over them; some know ranks as processes only. Ports take the provider that is preferred;
+# what a peer costs that never talks is this provider's, 300 kB and more.
+PROVIDERS = {"tcp": "*TransportContract*:LibfabricPort.*-LibfabricPort.CostsNothing*", "tcp,ofi_rxm": "*TransportContract*", "shm": "*TransportContract*Processes"}
 WANTED = ("libfabric.so.1", "libtcp-fi.so", "librxm-fi.so", "libshm-fi.so")
 
 

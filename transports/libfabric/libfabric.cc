@@ -102,6 +102,7 @@ Core::~Core() {
     // A forked child shares the parent's connections: closing them here would end them there.
     for (auto& [rank, peer] : peers_) (void)peer.release();
     (void)new std::shared_ptr<Port>(std::move(port_));
+    (void)new std::shared_ptr<const Port::Seat>(std::move(seat_));
     return;
   }
   linger();

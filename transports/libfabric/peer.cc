@@ -180,11 +180,11 @@ void Peer::completed(Operation& operation, std::size_t message_bytes) {
   if (message_bytes < least) return give_up(Code::kInternal, "a message shorter than its header has come");
   operation.bytes = static_cast<std::uint32_t>(message_bytes - sizeof(Header));
   operation.arrived = true;
-  heard_ = true;
   ReceiveRing& ring = credit ? receives_.back() : receives_[operation.lane];
   const std::uint32_t place = ring.slots.number_of(operation);
-  if (place != ring.arrived++ % ring.slots.count() && hides_breaks(fabric().info())) return lost();
-  if (credit) return take_credits();
+  if (place != ring.arrived++ % ring.slots.count() && hides_breaks(fabric().info())) lost();
+  if (credit) return take_credits(ring.slots.header(place).stamp);
+  heard_ = true;
   raise_limit(operation.lane, ring.slots.header(place).limit);
 }
 
@@ -192,18 +192,22 @@ void Peer::failed(Operation& operation, const fi_cq_err_entry& entry) {
   operation.busy = false;
   if (is_send(operation)) --shared_->in_flight;
   const bool freight = operation.purpose == Purpose::kLaunch || operation.purpose == Purpose::kLanding;
-  // Credit that comes too late for a peer that has left is no failure of ours.
-  if (operation.purpose == Purpose::kCreditSend) unreachable_ = true;
-  const bool told_otherwise = gone_ || withdrawing_ || (freight && closed_) ||
+  const bool credit = operation.purpose == Purpose::kCreditSend;
+  const bool told_otherwise = gone_ || withdrawing_ || (freight && closed_) || (credit && parting_) ||
                               (operation.purpose == Purpose::kLanding && entry.err == FI_ETRUNC);  // landed()
+  if (credit) unreachable_ = true;
   if (freight) {
     auto& voyage = static_cast<Voyage&>(operation);
     if (entry.err == FI_ETRUNC) ++freight_[voyage.lane].arrived;
     port_.registry().give_back(voyage.berth);
     if (told_otherwise) voyage.finish(Completion::State::kFailed);
-    if (entry.err == FI_ECANCELED && operation.purpose == Purpose::kLanding) stand_in(voyage);
+    if (entry.err == FI_ECANCELED && operation.purpose == Purpose::kLanding && closed_) stand_in(voyage);
   }
-  if (operation.purpose == Purpose::kCreditSend || told_otherwise) return;
+  if (told_otherwise) return;
+  // So end those that were in a connection when it broke.
+  if (hides_breaks(fabric().info()) && (credit || entry.err == FI_ECANCELED)) return lost();
+  // Credit that comes too late for a peer that has left is no failure of ours.
+  if (credit) return;
   give_up(is_remote(entry.err) ? Code::kRemote : Code::kInternal, fabric().text(entry));
 }
 
@@ -248,7 +252,7 @@ void Peer::start() {
 }
 
 bool Peer::farewell() {
-  if (!talked_ || broken_) return true;
+  if ((!talked_ && !met()) || broken_) return true;
   parting_ = true;
   const bool told = unreachable_ || (parted_ && !credit_.slots.operation(0).busy);
   const auto received = [](const SendRing& ring) {
@@ -259,7 +263,7 @@ bool Peer::farewell() {
 
 bool Peer::leave() {
   withdrawing_ = true;
-  standing_ = announced_ && !gone_ && !broken_;
+  standing_ = announced_ && !gone_ && hides_breaks(fabric().info());
   if (!standing_) cancel_receives();
   call_off();
   return standing_;

@@ -127,7 +127,7 @@ class Peer final : public Poster {
   std::size_t credit_bytes() const { return 4 * (1 + 2 * (sends_.size() + freight_.size())); }
   bool credit_due();
   bool owes_credit() const;
-  void take_credits();
+  void take_credits(std::uint32_t newest);
   void raise_limit(std::uint16_t lane, std::uint32_t limit);
   void lost();
 

@@ -19,7 +19,7 @@ constexpr std::uint32_t kFarewell = 1, kAsks = 2;
 constexpr std::uint32_t kCreditPatience = 4;
 // Looks in a row that find new questions of a peer and no answer to ours. After an outage of both directions
 // TCP revives one sooner than the other, but by less than the outage took, in which part of the peer's
-// Channels::asks questions have gone: of ten, at most six are left for looks of their own.
+// Channels::asks questions have gone: of ten, at most five are left for looks of their own.
 constexpr std::uint32_t kDeafLooks = 7;
 
 // The words of a credit message, one by one.
@@ -104,18 +104,20 @@ bool Peer::post_credit() {
   return true;
 }
 
-void Peer::take_credits() {
+// A question alone is no sign that what is sent the other way arrives, nor that the peer has anything to say.
+void Peer::take_credits(std::uint32_t newest) {
   const bool in_order = hides_breaks(fabric().info());
   ReceiveRing& ring = receives_.back();
+  gone_ = gone_ || (newest & kFarewell) != 0;
+  heard_ = heard_ || (newest & kAsks) == 0;
   for (; ring.slots.operation(ring.released).arrived; ++ring.released) {
     ring.slots.operation(ring.released).arrived = false;
-    const std::uint32_t stamp = ring.slots.header(ring.released).stamp;
-    gone_ = gone_ || (stamp & kFarewell) != 0;
-    if ((stamp & kAsks) != 0) ++asks_heard_;
+    if ((ring.slots.header(ring.released).stamp & kAsks) != 0) ++asks_heard_;
     Words words(ring.slots.data(ring.released));
     if (const std::uint32_t answers = words.take(); answers != asks_answered_) {
       asks_answered_ = answers;
       deaf_looks_ = 0;
+      heard_ = true;
     }
     bool complete = true;
     for (std::size_t lane = 0; lane < sends_.size(); ++lane) {
@@ -126,7 +128,7 @@ void Peer::take_credits() {
       raise_freight_limit(lane, words.take());
       complete = words.take() == lane.arrived && complete;
     }
-    if (in_order && !complete) return lost();
+    if (in_order && !complete) lost();
   }
   post_receives(ring);
   if (standing_ && gone_) withdraw();
@@ -145,7 +147,7 @@ void Peer::look_for_losses() {
   const bool silent = !heard_;
   const bool questioned = std::exchange(asks_seen_, asks_heard_) != asks_heard_;
   heard_ = false;
-  if (!met() || gone_) return;
+  if (!met() || gone_ || closed_) return;
   const bool unanswered = asking_ || asked_ != asks_answered_;
   deaf_looks_ = unanswered ? deaf_looks_ + (questioned ? 1 : 0) : 0;
   if (deaf_looks_ >= kDeafLooks) return lost();

@@ -101,7 +101,7 @@ bool Peer::post_launches(FreightLane& lane) {
 // called off is its user's again.
 void Peer::landed(Voyage& voyage, std::size_t message_bytes) {
   talked_ = heard_ = true;
-  ++freight_[voyage.lane].arrived;
+  if (voyage.number != freight_[voyage.lane].arrived++ && hides_breaks(fabric().info())) lost();
   const bool whole = message_bytes == voyage.memory.size();
   if (voyage.berth.pad && whole && voyage.done != nullptr && !voyage.memory.empty())
     std::memcpy(voyage.memory.data(), voyage.berth.memory.data(), message_bytes);
@@ -112,8 +112,7 @@ void Peer::landed(Voyage& voyage, std::size_t message_bytes) {
 // holds up others. Elsewhere it is the provider's to drop, and for cxi to be counted. Where memory or the
 // provider refuse, there is none.
 void Peer::stand_in(Voyage& voyage) {
-  if (!announced_ || gone_ || broken_ || (withdrawing_ && !standing_) || !hides_breaks(fabric().info()))
-    return;
+  if (!announced_ || gone_ || (withdrawing_ && !standing_) || !hides_breaks(fabric().info())) return;
   voyage.stand_in.reset(new (std::nothrow) std::byte[voyage.memory.size()]);
   voyage.busy =
       voyage.stand_in != nullptr &&

@@ -21,7 +21,6 @@ constexpr std::size_t kReceives = 16'384;
 constexpr std::chrono::milliseconds kGlow{20};
 // Between looks for lost messages. Who has not polled for longer has not waited for so long.
 constexpr std::chrono::milliseconds kLook{400};
-constexpr std::uint32_t kPollsPerGlance = 64;  // at the clock
 constexpr std::uint16_t kNumbers = 1u << MessageId::kReceiverBits;
 
 }  // namespace
@@ -177,7 +176,7 @@ bool Port::poll() {
   if (any && ends_late(fabric_->info())) last_event_ = std::chrono::steady_clock::now();
   if (any && !orphans_.empty())
     std::erase_if(orphans_, [](const Orphan& orphan) { return orphan.poster->withdrawn(); });
-  if (++polls_ % kPollsPerGlance == 0 && hides_breaks(fabric_->info())) look_for_losses();
+  if (hides_breaks(fabric_->info())) look_for_losses();
   return any || posted;
 }
 

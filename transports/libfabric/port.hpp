@@ -125,7 +125,6 @@ class Port {
   std::vector<std::unique_ptr<Door>> walled_up_;  // to ports that are gone; peers may still name them
   std::map<PeerKey, Peer*> peers_;
   std::vector<Poster*> waiting_;  // with something to post
-  std::uint32_t polls_ = 0;
   std::chrono::steady_clock::time_point looked_{}, last_event_{};
   struct Orphan {
     std::unique_ptr<Poster> poster;

@@ -18,7 +18,7 @@ Status Poster::allocate(Registry& registry, std::size_t bytes) {
 bool is_remote(int error) {
   return error == FI_ECONNRESET || error == FI_ECONNREFUSED || error == FI_ECONNABORTED ||
          error == FI_ENOTCONN || error == FI_EHOSTUNREACH || error == FI_ENETUNREACH ||
-         error == FI_ETIMEDOUT || error == FI_ESHUTDOWN || error == FI_EIO;
+         error == FI_ETIMEDOUT || error == FI_ESHUTDOWN || error == FI_EIO || error == EPIPE;
 }
 
 }  // namespace hansa::libfabric
