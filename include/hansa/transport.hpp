@@ -12,6 +12,9 @@
 // combines in place) or gets and puts by pieces. Which messages go so is decided by lowering, by one
 // rule from facts both sides know, never by one side alone.
 //
+// BILLBOARD. Where the endpoint has one, what several peers get alike is written once, to where all of them
+// read it as if it lay in a slot of their own (see Billboard).
+//
 // FREIGHT. Where the endpoint has it, long messages need no slot either: they leave from the sender's memory
 // and land in the receiver's, who says where before they fly (see Freight).
 //
@@ -40,6 +43,7 @@
 namespace hansa {
 
 class Memory;
+class Billboard;
 class Freight;
 
 // What a message is called where the medium needs a name (tags). `receiver` is a number that its endpoint has
@@ -85,6 +89,11 @@ struct Capabilities {
   // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.
   static constexpr std::uint32_t kLeastStreamed = 2048;
   std::size_t streams_from = SIZE_MAX;
+  // Of an endpoint: messages of `posts_from` bytes and more, of one slot each, that several peers get had
+  // better be posted, for this one under `billboard_place`. Null where nothing can be.
+  Billboard* billboard = nullptr;
+  std::uint32_t billboard_place = 0;
+  std::size_t posts_from = SIZE_MAX;
   // Of an endpoint: it carries messages of `freight_from` bytes and more without slots, on the first
   // `freight_lanes` lanes. Null where it does not. Both ends say the same.
   Freight* freight = nullptr;
@@ -129,6 +138,25 @@ struct Completion {
   };
   Word state = State::kPending;
   bool attended = false;  // the peer polls until it knows that this is done
+};
+
+// The part of a transport that posts messages for several peers at once. Each of them still takes one of its
+// channel's slots, in order with all others, and its receiver peeks and releases as ever.
+class Billboard {
+ public:
+  struct Reader {
+    std::uint32_t place = 0;  // Capabilities::billboard_place
+    std::uint16_t lane = 0;
+  };
+  virtual ~Billboard() = default;
+  // Room for the post `ahead` places behind the next one, of a slot's bytes; null while somebody has not
+  // released what lies there, or where there is no memory. Repeating the call gives the same room. ahead <
+  // slots.
+  virtual std::byte* reserve(std::uint32_t ahead) noexcept = 0;
+  // Sends the next post as the next slot of each reader, whose endpoint's reserve(lane, 0) is not null.
+  virtual void commit(std::span<const Reader> readers, std::uint32_t bytes, std::uint32_t stamp) noexcept = 0;
+  // As Capabilities::streams_from.
+  virtual std::size_t streams_from() const noexcept = 0;
 };
 
 // The part of an endpoint that carries long messages without slots. Each lane has, beside the sequence of its

@@ -20,4 +20,9 @@ inline std::size_t elements_of(const BlockMap& map, const Operand& operand, std:
   return operand.place == Place::kPeer ? map.elements(id) : map.at(operand.place, id).elements;
 }
 
+// That a message takes; one without bytes takes one.
+inline std::uint32_t slots_of(std::size_t bytes, std::size_t slot_bytes) {
+  return bytes == 0 ? 1 : static_cast<std::uint32_t>((bytes + slot_bytes - 1) / slot_bytes);
+}
+
 }  // namespace hansa

@@ -8,14 +8,6 @@
 #include "executor/blocks.hpp"
 
 namespace hansa {
-namespace {
-
-std::uint32_t cells(std::size_t bytes, std::size_t slot_bytes) {
-  return bytes == 0 ? 1 : static_cast<std::uint32_t>((bytes + slot_bytes - 1) / slot_bytes);
-}
-
-}  // namespace
-
 Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineChooser choose,
                      std::function<bool()> poll, std::shared_ptr<Workspace> workspace)
     : plan_(std::move(plan)), choose_(choose), poll_(std::move(poll)), workspace_(std::move(workspace)) {
@@ -40,6 +32,7 @@ Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineCho
     }
     measure_of_.push_back(measure);
     sender_of_.push_back(senders);
+    audience_of_.push_back(audience_of(plan_, step, endpoint_of_));
     for (std::uint32_t k = step.sources; k < count; ++k)
       if (schedule.operands[step.operands + k].place == Place::kPeer) {
         ++senders;
@@ -90,8 +83,9 @@ void Execution::bind(const Call& call, BoundCall& bound) const {
                                        call.map.max_elements());
   bound.scratch_stride = (longest * size_of(call.type) + 63) / 64 * 64;
   bound.scratch_bytes = bound.scratch_stride * plan_.schedule.scratch_blocks * plan_.window;
-  bound.line.bind(plan_, call,
-                  {endpoint_of_, measure_of_, bound.scratch_stride, direct_bytes(call), choose_});
+  bound.line.bind(
+      plan_, call,
+      {endpoint_of_, measure_of_, audience_of_, bound.scratch_stride, direct_bytes(call), choose_});
 }
 
 void Execution::start(const Call& call) {
@@ -232,7 +226,7 @@ bool Execution::acquire(std::uint32_t operand, std::uint32_t step, std::size_t b
   const Channel& channel = plan_.channels[index];
   Endpoint& endpoint = *endpoint_of_[index];
   const std::size_t slot = endpoint.capabilities().slot_bytes;
-  const std::uint32_t last = cells(bytes, slot) - 1;
+  const std::uint32_t last = slots_of(bytes, slot) - 1;
   if (channel.outgoing) return endpoint.reserve(channel.lane, last) != nullptr;
   // What has arrived is looked at even before all of it has: a mismatched peer may send less.
   const Arrival first = endpoint.peek(channel.lane, 0);
@@ -257,6 +251,7 @@ bool Execution::try_step(std::uint32_t index) {
   if (!on_turn(index, chunk)) return false;
   for (std::uint32_t k = step.operands; k < step.operands + step.sources + step.destinations; ++k)
     if (!(goes_direct(k, bytes) ? acquire_direct(k, index, bytes) : acquire(k, index, bytes))) return false;
+  posted_ = posts(index, bytes);
   if (bytes > 0 && !accepts(index, bytes)) transfer(index, chunk);
   if (!failure_.ok() || ended_->load(std::memory_order_relaxed)) return false;
   hand_over(index, bytes);
@@ -278,11 +273,12 @@ void Execution::hand_over(std::uint32_t index, std::size_t bytes) {
       hand_over_direct(k, index, bytes);
     else if (freight_.carries(c, next_[index], bytes))
       hand_over_freight(k - step.operands, c, bytes);
-    else
+    else if (!posted_ || !plan_.channels[c].outgoing)
       hand_over_cells(plan_.channels[c], *endpoint_of_[c], index, bytes);
     if (plan_.direct) direct_.remote(k) = {};  // the next chunk's memory lies elsewhere
     pass(c);
   }
+  if (posted_) hand_over_posts(index, bytes);
 }
 
 void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std::uint32_t step,
@@ -290,7 +286,7 @@ void Execution::hand_over_cells(const Channel& channel, Endpoint& endpoint, std:
   const std::size_t slot = endpoint.capabilities().slot_bytes;
   std::size_t left = bytes;
   if (bytes > slot) (void)fault_point(channel.outgoing ? Point::kMessageReserved : Point::kMessageRead);
-  for (std::uint32_t cell = cells(bytes, slot); cell > 0; --cell) {
+  for (std::uint32_t cell = slots_of(bytes, slot); cell > 0; --cell) {
     const std::size_t now = std::min(left, slot);
     if (channel.outgoing)
       endpoint.commit(channel.lane, static_cast<std::uint32_t>(now), stamp_of(step));

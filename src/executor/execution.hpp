@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "executor/audience.hpp"
 #include "executor/call.hpp"
 #include "executor/direct_messages.hpp"
 #include "executor/freight_messages.hpp"
@@ -112,7 +113,9 @@ class Execution {
   }
   void transfer(std::uint32_t step, std::uint32_t chunk);
   bool route_direct(std::uint32_t step);
-  void prepare(const Step& step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes);
+  void prepare(std::uint32_t step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes);
+  // Bytes from which the step's k-th operand, a message to be sent, is written past the caches.
+  std::size_t message_streams_from(std::uint32_t step, std::uint32_t k) const;
   int streamed_destination(std::uint32_t step, std::size_t bytes) const;
   void place(const Step& step, std::uint32_t block, std::uint32_t chunk);
   void combine_run(const Step& step, CombineCall& combine, std::size_t bytes, std::size_t following);
@@ -143,6 +146,9 @@ class Execution {
   void announce(std::uint32_t step, std::size_t bytes);
   void hand_over_direct(std::uint32_t operand, std::uint32_t step, std::size_t bytes);
   void hand_over_cells(const Channel& channel, Endpoint& endpoint, std::uint32_t step, std::size_t bytes);
+  // Whether the step's message, for which all receivers have slots, is posted for them.
+  bool posts(std::uint32_t step, std::size_t bytes) const;
+  void hand_over_posts(std::uint32_t step, std::size_t bytes);
   // Copies between a peer's memory, which is not mapped, and this rank's; `k` counts the step's operands.
   void begin_fetch(std::uint32_t k, std::uint32_t operand, std::size_t offset, Bytes into);
   void deliver(std::uint32_t k, std::uint32_t operand, std::size_t offset, BytesView from);
@@ -188,6 +194,7 @@ class Execution {
   std::vector<std::uint32_t> position_of_;  // by operand: place in its channel's list
   std::vector<std::uint32_t> measure_of_;   // by step: the operand that tells its blocks' lengths
   std::vector<std::uint32_t> sender_of_;    // by step: how many before it send
+  std::vector<Audience> audience_of_;       // by step
 
   BoundCall own_;                 // of start(const Call&)
   StraightLine* line_ = nullptr;  // runs in this form; null: by chunks
@@ -208,6 +215,7 @@ class Execution {
   std::vector<FreightMessages::Voyage> departures_;  // by operand of the running step
   std::vector<Completion> copies_;  // by operand of the running step; stay when a call is given up
   bool fetched_ahead_ = false, second_piece_ = false;
+  bool posted_ = false;  // the running step's message
   Rank copies_with_ = -1;
   Status failure_;
 

@@ -28,8 +28,18 @@ class OperandCursor {
   static OperandCursor message(Endpoint* endpoint, std::uint16_t lane, bool outgoing) {
     OperandCursor cursor;
     cursor.endpoint_ = endpoint;
+    cursor.slot_bytes_ = endpoint->capabilities().slot_bytes;
     cursor.lane_ = lane;
     cursor.outgoing_ = outgoing;
+    cursor.enter(0);
+    return cursor;
+  }
+  // The same, posted: what is written is a message to several.
+  static OperandCursor post(Billboard* billboard, std::size_t slot_bytes) {
+    OperandCursor cursor;
+    cursor.billboard_ = billboard;
+    cursor.slot_bytes_ = slot_bytes;
+    cursor.outgoing_ = true;
     cursor.enter(0);
     return cursor;
   }
@@ -55,7 +65,7 @@ class OperandCursor {
     return cursor;
   }
 
-  bool is_message() const noexcept { return endpoint_ != nullptr; }
+  bool is_message() const noexcept { return slot_bytes_ > 0; }
   bool is_remote() const noexcept { return remote_; }
   bool is_copied() const noexcept { return remote_ && at_ == nullptr; }
   bool is_idle() const noexcept { return idle_; }
@@ -87,12 +97,15 @@ class OperandCursor {
   void enter(std::uint32_t cell) noexcept {
     cell_ = cell;
     left_behind_ = false;
-    left_ = endpoint_->capabilities().slot_bytes;
-    at_ = outgoing_ ? endpoint_->reserve(lane_, cell)
-                    : const_cast<std::byte*>(endpoint_->peek(lane_, cell).data);
+    left_ = slot_bytes_;
+    at_ = billboard_ != nullptr ? billboard_->reserve(cell)
+          : outgoing_           ? endpoint_->reserve(lane_, cell)
+                                : const_cast<std::byte*>(endpoint_->peek(lane_, cell).data);
   }
 
   Endpoint* endpoint_ = nullptr;
+  Billboard* billboard_ = nullptr;
+  std::size_t slot_bytes_ = 0;
   std::uint16_t lane_ = 0;
   bool outgoing_ = false, left_behind_ = false, remote_ = false, idle_ = false, depot_ = false;
   std::uint32_t cell_ = 0;

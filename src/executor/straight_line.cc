@@ -43,6 +43,14 @@ void StraightLine::combine_streamed(const Part& part) noexcept {
   part.streamed(call);
 }
 
+// The first place of a peer's is the one that all of them read.
+void StraightLine::combine_posted(const Part& part, bool streamed) noexcept {
+  CombineCall call = part.call;
+  call.destinations = call.destinations.first(part.kept + 1u);
+  if (streamed) call.streams = part.cell;
+  (streamed ? part.posted_streamed : part.posted)(call);
+}
+
 // Cells first, so that a step which cannot run leaves nothing behind.
 template <StraightLine::Shape kShape>
 inline bool StraightLine::run_as(const Step& step) noexcept {
@@ -51,7 +59,7 @@ inline bool StraightLine::run_as(const Step& step) noexcept {
   const Message* const sent = kShape == Shape::kSend      ? received
                               : kShape == Shape::kReceive ? received + 1
                                                           : step.sent;
-  constexpr bool kAny = kShape == Shape::kAny || kShape == Shape::kLarge;
+  constexpr bool kAny = kShape != Shape::kSend && kShape != Shape::kReceive;
   const Message* const end = kAny ? step.end : received + 1;
   const Part* const parts_end = kAny ? step.parts_end : parts + 1;
   const std::uint32_t stamp = stamp_ ^ step.stamp;
@@ -69,16 +77,30 @@ inline bool StraightLine::run_as(const Step& step) noexcept {
     if (cell == nullptr) return false;
     *message->operand = cell;
   }
+  // While somebody still reads what was posted long ago, each gets its own.
+  std::byte* const post = kShape == Shape::kPosts ? step.audience->billboard->reserve(0) : nullptr;
+  if (post != nullptr) *sent->operand = post;
   if (kAny && step.part_count > 1) place_rest(step);
-  if (kShape == Shape::kLarge && streams(step))
+  if (post != nullptr) {
+    const bool streamed = step.bytes >= step.audience->billboard->streams_from();
+    for (const Part* part = parts; part != parts_end; ++part) combine_posted(*part, streamed);
+  } else if ((kShape == Shape::kLarge || kShape == Shape::kPosts) && streams(step))
     for (const Part* part = parts; part != parts_end; ++part) combine_streamed(*part);
   else
     for (const Part* part = parts; part != parts_end; ++part) part->combine(part->call);
   for (const Message* message = received; message != sent; ++message)
     message->endpoint->release(message->lane);
+  if (post != nullptr) {
+    step.audience->billboard->commit(step.audience->readers, step.bytes, stamp);
+    return true;
+  }
   for (const Message* message = sent; message != end; ++message)
     message->endpoint->commit(message->lane, step.bytes, stamp);
   return true;
+}
+
+[[gnu::noinline]] bool StraightLine::run_long(const Step& step) noexcept {
+  return step.shape == Shape::kPosts ? run_as<Shape::kPosts>(step) : run_as<Shape::kLarge>(step);
 }
 
 inline bool StraightLine::run(const Step& step) noexcept {
@@ -87,10 +109,10 @@ inline bool StraightLine::run(const Step& step) noexcept {
       return run_as<Shape::kSend>(step);
     case Shape::kReceive:
       return run_as<Shape::kReceive>(step);
-    case Shape::kLarge:
-      return run_as<Shape::kLarge>(step);
-    default:
+    case Shape::kAny:
       return run_as<Shape::kAny>(step);
+    default:
+      return run_long(step);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "executor/audience.hpp"
 #include "executor/call.hpp"
 #include "hansa/device.hpp"
 #include "hansa/plan.hpp"
@@ -26,10 +27,12 @@ class StraightLine {
     std::size_t expected = 0;
     Arrival arrival;
   };
-  // By channel, and by step the operand that tells its blocks' lengths. All of it outlives the line.
+  // By channel; by step the operand that tells its blocks' lengths, and its audience. All of it outlives the
+  // line.
   struct Bindings {
     std::span<Endpoint* const> endpoints;
     std::span<const std::uint32_t> measures;
+    std::span<const Audience> audiences;
     std::size_t scratch_stride;
     std::size_t direct_bytes;  // messages from this size on go directly where the plan lets them
     CombineChooser choose;
@@ -71,13 +74,17 @@ class StraightLine {
     CombineCall call;
     CombineFunction streamed;  // with call.streams as `cell`; set in steps that may stream
     int cell;                  // the first destination that is a peer's, if the part is long; else -1
+    std::uint16_t kept;        // destinations that are no peer's; they come first
+    CombineFunction posted, posted_streamed;  // into one more; set in steps that post
   };
-  // Most steps have one part and one small message, which need no loops.
-  enum class Shape : std::uint8_t { kAny, kSend, kReceive, kLarge };  // kLarge: may stream
+  // Most steps have one part and one small message, which need no loops. kLarge: may stream; kPosts: has an
+  // audience.
+  enum class Shape : std::uint8_t { kAny, kSend, kReceive, kLarge, kPosts };
   // Pointers lead into the vectors below, which have their final size when they are set.
   struct Step {
     const Message *received, *sent, *end;  // where these messages begin
     const Part *parts, *parts_end;
+    const Audience* audience = nullptr;
     const Step* after;       // runnable for certain once all steps before this one are done
     std::uint64_t done = 0;  // in this run, though a step before it was not
     std::uint32_t bytes = 0, stamp = 0;
@@ -99,9 +106,11 @@ class StraightLine {
   template <Shape kShape>
   bool run_as(const Step& step) noexcept;
   bool run(const Step& step) noexcept;
+  bool run_long(const Step& step) noexcept;
   static void place_rest(const Step& step) noexcept;
   static bool streams(const Step& step) noexcept;
   static void combine_streamed(const Part& part) noexcept;
+  static void combine_posted(const Part& part, bool streamed) noexcept;
 
   std::vector<Step> steps_;
   std::vector<Message> messages_;    // by step: those received, then those sent

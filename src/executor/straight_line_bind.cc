@@ -53,6 +53,7 @@ bool StraightLine::Binder::add(std::uint32_t index) {
   step.stamp = length_stamp(step.bytes);
   for (const std::uint32_t dep : plan_.schedule.dependencies(from)) line_.deps_.push_back(dep);
   if (!add_messages(step.bytes, index)) return false;
+  if (bindings_.audiences[index].gets(step.bytes)) step.audience = &bindings_.audiences[index];
   step.dep_count = static_cast<std::uint16_t>(line_.deps_.size() - step.deps);
   add_parts(step, index);
   line_.steps_.push_back(step);
@@ -98,17 +99,18 @@ void StraightLine::Binder::add_parts(Step& step, std::uint32_t index) {
 void StraightLine::Binder::add_part(std::uint32_t index, std::uint32_t block, std::size_t elements) {
   const auto& from = plan_.schedule.steps[index];
   CombineCall combine{.type = call_.type, .op = call_.op, .elements = elements};
-  int cell = -1;
+  std::uint16_t kept = 0;
   for (std::uint32_t k = 0; k < std::uint32_t{from.sources} + from.destinations; ++k) {
     const Operand& operand = plan_.schedule.operands[from.operands + k];
-    if (operand.place != Place::kPeer)
+    if (operand.place != Place::kPeer) {
       line_.locals_.push_back({nullptr, operand.place, offset(operand, block)});
-    if (operand.place == Place::kPeer && k >= from.sources && cell < 0)
-      cell = static_cast<int>(k - from.sources);
+      if (k >= from.sources) ++kept;
+    }
     add_operand(call_.factor_of(operand.place));
   }
   if (from.finish) combine.divisor = call_.divisor;
-  line_.parts_.push_back({nullptr, combine, nullptr, cell});
+  line_.parts_.push_back(
+      {nullptr, combine, nullptr, kept < from.destinations ? kept : -1, kept, nullptr, nullptr});
 }
 
 bool StraightLine::Binder::extends_part(std::uint32_t index, std::uint32_t block) const {
@@ -147,11 +149,16 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   run_ = 0;
   set_pointers(plan);
   for (Part& part : parts_) {
-    part.combine = bindings.choose(part.call);
+    CombineCall one = part.call;
     if (part.call.elements * size_of(call.type) < Capabilities::kLeastStreamed) part.cell = -1;
-    CombineCall streamed = part.call;
-    streamed.streams = part.cell;
-    part.streamed = bindings.choose(streamed);
+    part.combine = bindings.choose(one);
+    one.streams = part.cell;
+    part.streamed = bindings.choose(one);
+    if (part.kept == part.call.destinations.size()) continue;
+    one.destinations = one.destinations.first(part.kept + 1u);
+    part.posted_streamed = bindings.choose(one);
+    one.streams = -1;
+    part.posted = bindings.choose(one);
   }
   place_locals(nullptr, nullptr, nullptr);
 }
@@ -169,13 +176,19 @@ void StraightLine::set_pointers(const Plan& plan) {
     for (std::uint32_t d = step.deps; d < step.deps + step.dep_count; ++d)
       step.after = std::max<const Step*>(step.after, steps_.data() + deps_[d] + 1);
     step.received = step.sent = message;
+    // Destinations that are no peer's come first.
+    const auto is_local = [&](std::uint32_t k) { return plan.channel_of[from.operands + k] == kNoChannel; };
+    std::uint32_t place = from.sources;
+    for (std::uint32_t k = from.sources; k < width; ++k) place += is_local(k) ? 1 : 0;
     for (std::uint32_t k = 0; k < width; ++k) {
-      if (plan.channel_of[from.operands + k] == kNoChannel) continue;
-      message++->operand = at + k;
+      if (is_local(k)) continue;
+      message++->operand = at + (k < from.sources ? k : place++);
       if (k < from.sources) step.sent = message;
     }
     step.end = message;
-    if (step.bytes >= Capabilities::kLeastStreamed)
+    if (step.audience != nullptr)
+      step.shape = Shape::kPosts;
+    else if (step.bytes >= Capabilities::kLeastStreamed)
       step.shape = Shape::kLarge;
     else if (step.part_count == 1 && step.end - step.received == 1)
       step.shape = step.sent == step.received ? Shape::kSend : Shape::kReceive;
@@ -185,8 +198,9 @@ void StraightLine::set_pointers(const Plan& plan) {
       part->call.sources = {at, from.sources};
       if (!factors_.empty()) part->call.factors = {factors_.data() + (at - operands_.data()), from.sources};
       part->call.destinations = {at + from.sources, from.destinations};
+      place = from.sources;
       for (std::uint32_t k = 0; k < width; ++k)
-        if (plan.channel_of[from.operands + k] == kNoChannel) local++->operand = at + k;
+        if (is_local(k)) local++->operand = at + (k < from.sources ? k : place++);
     }
     if (step.part_count == 0) at += width;
   }

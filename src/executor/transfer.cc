@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/fault_point.hpp"
 #include "base/wait.hpp"
@@ -16,12 +17,15 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-void Execution::prepare(const Step& step, std::uint32_t chunk, CombineCall& combine, std::size_t bytes) {
+void Execution::prepare(std::uint32_t index, std::uint32_t chunk, CombineCall& combine, std::size_t bytes) {
+  const Step& step = plan_.schedule.steps[index];
+  const Audience& audience = audience_of_[index];
   const std::uint32_t count = std::uint32_t{step.sources} + step.destinations;
   combine.type = call_.type;
   combine.op = call_.op;
   combine.sources = std::span(from_).first(step.sources);
   combine.divisor = step.finish ? call_.divisor : 1;
+  bool first_post = true;
   for (std::uint32_t k = 0; k < count; ++k) {
     const std::uint32_t operand = step.operands + k, channel = plan_.channel_of[operand];
     if (channel == kNoChannel)
@@ -31,6 +35,10 @@ void Execution::prepare(const Step& step, std::uint32_t chunk, CombineCall& comb
     else if (freight_.carries(channel, chunk, bytes))
       walk_[k] =
           plan_.channels[channel].outgoing ? OperandCursor::idle() : OperandCursor::run(landed(channel));
+    else if (posted_ && plan_.channels[channel].outgoing)
+      walk_[k] = std::exchange(first_post, false)
+                     ? OperandCursor::post(audience.billboard, audience.slot_bytes)
+                     : OperandCursor::idle();
     else
       walk_[k] = OperandCursor::message(endpoint_of_[channel], plan_.channels[channel].lane,
                                         plan_.channels[channel].outgoing);
@@ -165,6 +173,13 @@ void Execution::copy_run(const Step& step, const CombineCall& combine, std::size
   for (std::uint32_t k = 0; k <= step.destinations; ++k) walk_[k].skip(bytes);
 }
 
+std::size_t Execution::message_streams_from(std::uint32_t index, std::uint32_t k) const {
+  if (posted_) return audience_of_[index].billboard->streams_from();
+  return endpoint_of_[plan_.channel_of[plan_.schedule.steps[index].operands + k]]
+      ->capabilities()
+      .streams_from;
+}
+
 // Of the destinations that are written here, the first that had better be written past the caches; -1 if
 // none.
 int Execution::streamed_destination(std::uint32_t index, std::size_t bytes) const {
@@ -177,7 +192,7 @@ int Execution::streamed_destination(std::uint32_t index, std::size_t bytes) cons
     copied = copied || walk_[k].is_copied();
     if (walk_[k].is_idle() || walk_[k].is_copied()) continue;
     if (walk_[k].is_message() && run >= Capabilities::kLeastStreamed &&
-        bytes >= endpoint_of_[plan_.channel_of[step.operands + k]]->capabilities().streams_from)
+        bytes >= message_streams_from(index, k))
       return written;
     if (walk_[k].is_depot() && workspace_->depot_stores().streams()) return written;
     if (!walk_[k].is_message() && !walk_[k].is_depot() && memory < 0) memory = written;
@@ -213,7 +228,7 @@ void Execution::transfer(std::uint32_t index, std::uint32_t chunk) {
   const Operand& measure = schedule.operands[measure_of_[index]];
   CombineCall combine;
   const std::size_t bytes = step_elements(index, chunk) * element_bytes_;
-  prepare(step, chunk, combine, bytes);
+  prepare(index, chunk, combine, bytes);
   if (freight_.active()) route_freight(index, chunk, combine, bytes);
   const bool writes = route_direct(index);
   if (!writes) return;

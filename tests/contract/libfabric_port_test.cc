@@ -319,6 +319,31 @@ TEST(LibfabricPort, AMessageThatIsLostIsTold) {
   }
 }
 
+// It is asked as often as it has places for questions; it answers when it wakes, and nothing is held to be
+// lost.
+TEST(LibfabricPort, APeerThatSleepsIsNotLost) {
+  SharedParts here, there;
+  Communicator two(1, 2, [&](Rank rank) { return rank == 0 ? &here : &there; });
+  for (const auto& [from, to] : {std::pair{0, 1}, {1, 0}}) {
+    ASSERT_TRUE(two.send({from, to, 0, 0, 1}));
+    ASSERT_TRUE(two.receive({from, to, 0, 0, 1}));
+  }
+  ASSERT_TRUE(two.send({0, 1, 0, 1, 1}));
+  for (const auto end = Clock::now() + std::chrono::seconds(5); Clock::now() < end;) {
+    two.transports[0]->poll();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_TRUE(two.receive({0, 1, 0, 1, 1}));
+  for (std::uint32_t number = 2; number < 100; ++number) {
+    ASSERT_TRUE(two.send({0, 1, 0, number, 1}));
+    ASSERT_TRUE(two.receive({0, 1, 0, number, 1}));
+    ASSERT_TRUE(two.send({1, 0, 0, number - 1, 1}));
+    ASSERT_TRUE(two.receive({1, 0, 0, number - 1, 1}));
+  }
+  for (const auto& transport : two.transports)
+    EXPECT_TRUE(transport->status().ok()) << transport->status().c_str();
+}
+
 // Whichever thread polls moves on the others' messages, and none keeps another out.
 TEST(LibfabricPort, ThreadsDriveTheirCommunicatorsOverOneEndpoint) {
   constexpr int kThreads = 4;

@@ -79,7 +79,8 @@ class CableTransport final : public Transport {
         capabilities_(inner_->capabilities()) {
     capabilities_.lingers = true;
     capabilities_.direct = capabilities_.direct_own = false;
-    capabilities_.freight = nullptr;  // it would go past the cable
+    capabilities_.freight = nullptr;  // they would go past the cable
+    capabilities_.billboard = nullptr;
   }
   std::string_view name() const noexcept override { return inner_->name(); }
   const Capabilities& capabilities() const noexcept override { return capabilities_; }

@@ -159,6 +159,7 @@ class DelayingEndpoint final : public Endpoint, Freight {
     capabilities_.streams_from = 0;
     capabilities_.staged = staged;
     capabilities_.deposits = deposits;
+    capabilities_.billboard = nullptr;  // it would not be late
     if (capabilities_.freight != nullptr) capabilities_.freight = this;
   }
   ~DelayingEndpoint() override {

@@ -12,6 +12,7 @@
 #include "tests/support/delaying_transport.hpp"
 #include "tests/support/layouts.hpp"
 #include "transports/inproc/inproc.hpp"
+#include "transports/shm/shm.hpp"
 
 namespace hansa::test {
 namespace {
@@ -87,6 +88,26 @@ TEST(Executor, RunsEveryAlgorithmWithFreight) {
                 << describe(row, query, elements, in_place);
         }
   }
+}
+
+// Messages of 128 bytes and more to several peers are posted, of one slot or of two.
+TEST(Executor, RunsEveryAlgorithmWithPosts) {
+  for (const std::uint32_t slots : {2u, 4u})
+    for (const Rank ranks : {3, 5, 8}) {
+      Cluster cluster(ranks, [slots](const TransportOptions& options) {
+        return open_shm(options, {192, slots});
+      });
+      ASSERT_NE(cluster.endpoints(0)[1]->capabilities().billboard, nullptr);
+      for (const Algorithm& row : builtin_algorithms())
+        for (const std::size_t elements : {1, 17, 32, 48, 97, 1009})
+          for (const bool in_place : {false, true}) {
+            if (in_place && row.collective == Collective::kAllToAll) continue;
+            const Rank root = rooted(row.collective) ? ranks - 1 : 0;
+            for (const Query& query : on_layouts(row, {row.collective, ranks, root, 2}))
+              ASSERT_EQ(run(cluster, row, query, elements, in_place, 1), "")
+                  << describe(row, query, elements, in_place);
+          }
+    }
 }
 
 TEST(Executor, IsRightInAThousandDelayedOrders) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <new>
 #include <thread>
@@ -53,6 +54,31 @@ TEST(Shm, ACellLongerThanASlotFailsTheTransport) {
   EXPECT_EQ(here.value()->peek(0, 0).data, nullptr);
   EXPECT_EQ(other.value()->status().code(), Code::kDamaged);
   EXPECT_TRUE(one.value()->status().ok());
+}
+
+// What lies on the billboard of a rank that has none, or of three, outside of it.
+TEST(Shm, APostThatIsNoneFailsTheTransport) {
+  constexpr std::uint32_t kPosted = 1u << 17;
+  struct Wrong {
+    Rank ranks;
+    std::uint32_t slot, bytes;
+  };
+  for (const Wrong& wrong : {Wrong{2, 0, 8}, Wrong{3, kSlots.count, 8}, Wrong{3, ~0u, 8},
+                             Wrong{3, 0, static_cast<std::uint32_t>(kSlots.bytes) + 1}}) {
+    TransportOptions options = options_of(0);
+    options.ranks = wrong.ranks;
+    const auto one = open_shm(options, kSlots);
+    options.rank = 1;
+    const auto other = open_shm(options, kSlots);
+    ASSERT_TRUE(one.ok() && other.ok());
+    const auto there = one.value()->connect(1, other.value()->address());
+    const auto here = other.value()->connect(0, one.value()->address());
+    ASSERT_TRUE(there.ok() && here.ok());
+    std::memcpy(there.value()->reserve(0, 0), &wrong.slot, sizeof wrong.slot);
+    there.value()->commit(0, kPosted | wrong.bytes, 0);
+    EXPECT_EQ(here.value()->peek(0, 0).data, nullptr);
+    EXPECT_EQ(other.value()->status().code(), Code::kDamaged);
+  }
 }
 
 // How large a message has to be to be written past the caches, after `count` whose filling took so long.

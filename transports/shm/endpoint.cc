@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "base/wait.hpp"
 
@@ -13,6 +14,8 @@ namespace {
 // Of shorter messages, what is lost either way is less than it takes to read the clock.
 constexpr std::uint32_t kStreamable = Capabilities::kLeastStreamed;
 constexpr int kLooks = 16;
+// Shorter messages lie beside their flags, or nearly.
+constexpr std::size_t kPostsFrom = 128;
 
 // Of one kibibyte: less than it takes to get it back from a core that shares no cache, more than from one
 // that does (docs/performance.md). A step may fill the cells of several peers before it hands any of them
@@ -23,12 +26,13 @@ std::chrono::nanoseconds slow_kib(std::size_t peers) {
 
 }  // namespace
 
-ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
-                         std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory, bool ferries)
+ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming, Reached outgoing,
+                         PeerMemory peer_memory, bool ferries)
     : peer_(peer),
       local_(std::move(local)),
       incoming_(incoming),
-      outgoing_(std::move(outgoing)),
+      outgoing_(std::move(outgoing.region)),
+      board_(std::move(outgoing.board)),
       visitor_(GateWords(outgoing_.get())),
       doorkeeper_(GateWords(incoming)),
       peer_memory_(std::move(peer_memory)),
@@ -43,6 +47,12 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
                    .direct_own = local_->memory.known(),
                    .staged = peer_memory_.same_process() ? Staged::kNone : local_->staged,
                    .deposits = !peer_memory_.same_process() && local_->deposits && local_->memory.known()};
+  if (local_->billboard) {
+    capabilities_.billboard = local_->billboard.get();
+    capabilities_.billboard_place = static_cast<std::uint32_t>(peer);
+    capabilities_.posts_from = kPostsFrom;
+    local_->billboard->join(capabilities_.billboard_place, *this);
+  }
   if (!ferries) return;
   ferry_.emplace(peer_, incoming_, outgoing_.get(), layout);
   local_->ferries.push_back(&*ferry_);
@@ -50,6 +60,7 @@ ShmEndpoint::ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* inc
 
 ShmEndpoint::~ShmEndpoint() {
   if (ferry_) std::erase(local_->ferries, &*ferry_);
+  if (local_->billboard) local_->billboard->leave(capabilities_.billboard_place);
 }
 
 bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noexcept {
@@ -92,10 +103,28 @@ bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noex
   if (bytes < capabilities_.streams_from) lane.out.prefetch(bytes);
 }
 
-[[gnu::noinline]] Arrival ShmEndpoint::refuse(std::uint32_t bytes) noexcept {
-  local_->failure = Status(Code::kDamaged, fmt::format("rank {} sent a cell of {} bytes, but cells hold {}",
-                                                       peer_, bytes, capabilities_.slot_bytes));
+// What is longer than a cell is posted, or damaged.
+[[gnu::noinline]] Arrival ShmEndpoint::look_elsewhere(std::uint64_t flag, const std::byte* cell) noexcept {
+  const bool posted = (bytes_in(flag) & kPosted) != 0;
+  const std::uint32_t bytes = bytes_in(flag) & ~kPosted;
+  std::uint32_t slot = 0;
+  if (posted) std::memcpy(&slot, cell, sizeof slot);
+  if (posted && board_ != nullptr && slot < capabilities_.slots && bytes <= capabilities_.slot_bytes)
+      [[likely]]
+    return {board_.get() + slot * local_->inbox->layout().board_stride(), bytes, stamp_in(flag)};
+  local_->failure =
+      Status(Code::kDamaged,
+             fmt::format("rank {} sent a message of {} bytes in slot {}, but there are {} of {} bytes", peer_,
+                         bytes, slot, capabilities_.slots, capabilities_.slot_bytes));
   return {};
+}
+
+std::uint64_t ShmEndpoint::post(std::uint16_t number, std::uint32_t slot, std::uint32_t bytes,
+                                std::uint32_t stamp) noexcept {
+  Sender<Cells>& out = lanes_[number].out;
+  std::memcpy(out.cells().payload(out.reserve(0)), &slot, sizeof slot);
+  out.commit(kPosted | bytes, stamp);
+  return out.sent() - 1;
 }
 
 std::byte* ShmEndpoint::reserve(std::uint16_t lane, std::uint32_t ahead) noexcept {
@@ -118,7 +147,7 @@ inline Arrival ShmEndpoint::look(std::uint16_t lane, std::uint32_t ahead) noexce
   if (!message.arrived) return {};
   const std::uint32_t bytes = bytes_in(message.flag);
   if (bytes > capabilities_.slot_bytes) [[unlikely]]
-    return refuse(bytes);
+    return look_elsewhere(message.flag, in.cells().payload(message.cell));
   return {in.cells().payload(message.cell), bytes, stamp_in(message.flag)};
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/store_gauge.hpp"
+#include "transports/shm/billboard.hpp"
 #include "transports/shm/ferry.hpp"
 #include "transports/shm/gate.hpp"
 #include "transports/shm/inbox.hpp"
@@ -25,16 +26,23 @@ struct Local {
   Staged staged = Staged::kNone;  // messages to other processes
   bool deposits = false;          // what such cannot map may be copied into what they can
   std::size_t peers = 1;
-  std::vector<Ferry*> ferries{};  // of the endpoints that have one
+  std::unique_ptr<OwnBillboard> billboard{};  // null: nothing is posted
+  std::vector<Ferry*> ferries{};              // of the endpoints that have one
   Status failure{};
 };
 
 class ShmEndpoint final : public Endpoint {
  public:
-  // `incoming` is the peer's region in our inbox, `outgoing` ours in the peer's. `ferries`: copies that the
-  // peer attends to go by a Ferry; both ends say the same.
-  ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming,
-              std::shared_ptr<std::byte> outgoing, PeerMemory peer_memory, bool ferries);
+  // Memory of the peer's inbox.
+  struct Reached {
+    std::shared_ptr<std::byte> region;  // ours
+    std::shared_ptr<std::byte> board;   // null: it posts nothing
+  };
+
+  // `incoming` is the peer's region in our inbox. `ferries`: copies that the peer attends to go by a Ferry;
+  // both ends say the same.
+  ShmEndpoint(Rank peer, std::shared_ptr<Local> local, std::byte* incoming, Reached outgoing,
+              PeerMemory peer_memory, bool ferries);
   ~ShmEndpoint() override;
   ShmEndpoint(const ShmEndpoint&) = delete;
   ShmEndpoint& operator=(const ShmEndpoint&) = delete;
@@ -49,6 +57,13 @@ class ShmEndpoint final : public Endpoint {
   void get(const Descriptor& remote, std::size_t offset, Bytes into, Completion& done) noexcept override;
   void put(const Descriptor& remote, std::size_t offset, BytesView from, Completion& done) noexcept override;
   void quiesce() noexcept override;
+
+  // Sends the next slot, whose message lies in a slot of the billboard; which of the lane's messages it is.
+  std::uint64_t post(std::uint16_t lane, std::uint32_t slot, std::uint32_t bytes,
+                     std::uint32_t stamp) noexcept;
+  bool is_released(std::uint16_t lane, std::uint64_t message) noexcept {
+    return lanes_[lane].out.is_released(message);
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -70,7 +85,7 @@ class ShmEndpoint final : public Endpoint {
   void after_commit(Lane& lane, std::uint32_t bytes) noexcept;
   Arrival peek_with_care(std::uint16_t lane, std::uint32_t ahead) noexcept;
   Arrival look(std::uint16_t lane, std::uint32_t ahead) noexcept;
-  Arrival refuse(std::uint32_t bytes) noexcept;
+  Arrival look_elsewhere(std::uint64_t flag, const std::byte* cell) noexcept;
   bool goes_by_ferry(const Descriptor& remote, std::size_t offset, std::size_t bytes,
                      const Completion& done) noexcept;
   template <class Move>
@@ -79,7 +94,7 @@ class ShmEndpoint final : public Endpoint {
   Rank peer_;
   std::shared_ptr<Local> local_;
   std::byte* incoming_;
-  std::shared_ptr<std::byte> outgoing_;
+  std::shared_ptr<std::byte> outgoing_, board_;
   std::vector<Lane> lanes_;
   Visitor<GateWords> visitor_;
   Doorkeeper<GateWords> doorkeeper_;

@@ -8,10 +8,21 @@
 #include "transports/process.hpp"
 
 namespace hansa::shm {
+namespace {
+
+Result<std::shared_ptr<std::byte>> map_part(int fd, std::size_t offset, std::size_t bytes) {
+  HANSA_RETURN_IF_ERROR(check_shared_memory(fd, offset + bytes));
+  HANSA_ASSIGN_OR_RETURN(std::byte* const base, map_shared_memory(fd, offset, bytes));
+  return std::shared_ptr<std::byte>(base, [bytes](std::byte* at) { munmap(at, bytes); });
+}
+
+}  // namespace
 
 std::size_t Layout::ferry_at() const { return whole_pages(cells_at(lanes)); }
 
 std::size_t Layout::bytes() const { return ferry_at() + whole_pages(ferry_cells * kFerryStride); }
+
+std::size_t Layout::board_bytes() const { return whole_pages(shape.count * board_stride()); }
 
 Status back_lane(std::byte* region, const Layout& layout, std::uint16_t lane) {
   const std::size_t first = layout.cells_at(lane) / page_bytes() * page_bytes();
@@ -22,7 +33,7 @@ Status back_lane(std::byte* region, const Layout& layout, std::uint16_t lane) {
 Result<std::shared_ptr<Inbox>> Inbox::create(const Layout& layout, Rank ranks) {
   HANSA_ASSIGN_OR_RETURN(const int fd,
                          create_shared_memory(fmt::format("hansa-inbox-{:016x}", random_u64()).c_str(),
-                                              layout.bytes() * static_cast<std::size_t>(ranks)));
+                                              layout.board_at(ranks) + layout.board_bytes()));
   return std::shared_ptr<Inbox>(new Inbox(fd, layout, ranks));
 }
 
@@ -31,11 +42,23 @@ Inbox::~Inbox() {
   close(fd_);
 }
 
+Status Inbox::map() {
+  if (base_ != nullptr) return {};
+  HANSA_ASSIGN_OR_RETURN(base_, map_shared_memory(fd_, 0, bytes()));
+  return {};
+}
+
+Result<std::byte*> Inbox::board() {
+  const std::lock_guard lock(mutex_);
+  HANSA_RETURN_IF_ERROR(map());
+  HANSA_ASSIGN_OR_RETURN(const bool backed, back_mapping(base_ + board_at(), layout_.board_bytes()));
+  if (!backed) HANSA_RETURN_IF_ERROR(back_shared_memory(fd_, board_at(), layout_.board_bytes()));
+  return base_ + board_at();
+}
+
 Result<std::byte*> Inbox::region(Rank sender) {
   const std::lock_guard lock(mutex_);
-  if (base_ == nullptr) {
-    HANSA_ASSIGN_OR_RETURN(base_, map_shared_memory(fd_, 0, bytes()));
-  }
+  HANSA_RETURN_IF_ERROR(map());
   const auto index = static_cast<std::size_t>(sender);
   const std::size_t offset = layout_.bytes() * index;
   if (!in_use_[index]) {
@@ -47,10 +70,11 @@ Result<std::byte*> Inbox::region(Rank sender) {
 }
 
 Result<std::shared_ptr<std::byte>> map_region(int fd, const Layout& layout, Rank sender) {
-  const std::size_t offset = layout.bytes() * static_cast<std::size_t>(sender);
-  HANSA_RETURN_IF_ERROR(check_shared_memory(fd, offset + layout.bytes()));
-  HANSA_ASSIGN_OR_RETURN(std::byte* const base, map_shared_memory(fd, offset, layout.bytes()));
-  return std::shared_ptr<std::byte>(base, [bytes = layout.bytes()](std::byte* at) { munmap(at, bytes); });
+  return map_part(fd, layout.bytes() * static_cast<std::size_t>(sender), layout.bytes());
+}
+
+Result<std::shared_ptr<std::byte>> map_board(int fd, const Layout& layout, Rank ranks) {
+  return map_part(fd, layout.board_at(ranks), layout.board_bytes());
 }
 
 }  // namespace hansa::shm

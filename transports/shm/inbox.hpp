@@ -10,6 +10,8 @@
 //   ...   cells      of lane 0, then lane 1, ...: flag (8 bytes), payload (slot_bytes), 56 bytes unused
 //   ...   ferry      from a page's start: its cells, backed by memory when first used
 //
+// Behind all regions lies the billboard's memory, written by the owner alone and backed when first used.
+//
 // 128 bytes between words that different cores write: two lines, since some cores fetch lines in pairs.
 #pragma once
 
@@ -44,6 +46,10 @@ struct Layout {
   std::size_t released_at(std::uint16_t lane) const { return kApart * (4u + lane); }
   std::size_t ferry_at() const;  // a whole page
   std::size_t bytes() const;     // whole pages
+  // Of the billboard. Slots do not begin at the same place of a page, and so of a cache.
+  std::size_t board_stride() const { return shape.bytes + 64; }
+  std::size_t board_at(Rank ranks) const { return bytes() * static_cast<std::size_t>(ranks); }
+  std::size_t board_bytes() const;  // whole pages
   Word ferried(std::byte* region) const { return word(region + 2 * kApart); }
   Word unloaded(std::byte* region) const { return word(region + 3 * kApart); }
   static Word word(std::byte* at) { return Word(*reinterpret_cast<std::uint64_t*>(at)); }
@@ -112,19 +118,25 @@ class Inbox {
   const Layout& layout() const { return layout_; }
   // The region that `sender` writes, to be used from now on; lives as long as the inbox.
   Result<std::byte*> region(Rank sender);
+  // The billboard's slots, likewise.
+  Result<std::byte*> board();
 
  private:
   Inbox(int fd, const Layout& layout, Rank ranks)
       : fd_(fd), layout_(layout), in_use_(static_cast<std::size_t>(ranks)) {}
-  std::size_t bytes() const { return layout_.bytes() * in_use_.size(); }
+  std::size_t board_at() const { return layout_.board_at(static_cast<Rank>(in_use_.size())); }
+  std::size_t bytes() const { return board_at() + layout_.board_bytes(); }
+  Status map();
   const int fd_;
   const Layout layout_;
   std::mutex mutex_;
-  std::byte* base_ = nullptr;  // of all regions; null: not mapped yet
+  std::byte* base_ = nullptr;  // of all of it; null: not mapped yet
   std::vector<bool> in_use_;   // by sender
 };
 
-// Maps the region of `sender` in the inbox behind a descriptor that another process gave us.
+// Maps the region of `sender`, or the billboard, of the inbox behind a descriptor that another process gave
+// us.
 Result<std::shared_ptr<std::byte>> map_region(int fd, const Layout& layout, Rank sender);
+Result<std::shared_ptr<std::byte>> map_board(int fd, const Layout& layout, Rank ranks);
 
 }  // namespace hansa::shm

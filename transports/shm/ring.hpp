@@ -5,9 +5,10 @@
 // count only when it believes the ring to be full. So a message costs one line that moves from the
 // sender's core to the receiver's if the payload fits beside the flag, and nothing else.
 //
-// The flag word says all about a message: | stamp 32 | bytes 17 | sequence 15 |. Message k (from 1) lies in
-// cell (k-1) % cells with sequence k % 2^15; what a cell held before is `cells` messages older, so that its
-// sequence never matches, and nothing is ever cleared.
+// The flag word says all about a message: | stamp 32 | posted 1 | bytes 17 | sequence 14 |. Message k (from
+// 1) lies in cell (k-1) % cells with sequence k % 2^14; what a cell held before is `cells` messages older, so
+// that its sequence never matches, and nothing is ever cleared. Of a message that is posted elsewhere the
+// cell says where (billboard.hpp).
 //
 // Everything here is a template on Cells, which says how to reach the words, so that the exhaustive test runs
 // this very code on a model of weak memory. Every member function touches shared words at most once: the
@@ -20,7 +21,8 @@
 
 namespace hansa::shm {
 
-inline constexpr std::uint32_t kSequenceBits = 15, kBytesBits = 17;
+inline constexpr std::uint32_t kSequenceBits = 14, kBytesBits = 18;
+inline constexpr std::uint32_t kPosted = 1u << (kBytesBits - 1);  // in a message's bytes; no cell is so long
 
 constexpr std::uint64_t flag_of(std::uint64_t message, std::uint32_t bytes, std::uint32_t stamp) {
   return std::uint64_t{stamp} << 32 | std::uint64_t{bytes} << kSequenceBits |
@@ -34,7 +36,7 @@ constexpr bool is_message(std::uint64_t flag, std::uint64_t message) {
   return ((flag ^ message) & ((1u << kSequenceBits) - 1)) == 0;
 }
 
-// Cells offers count() (a power of two below 2^15), flag(i) and released() (words with load and store), and
+// Cells offers count() (a power of two below 2^14), flag(i) and released() (words with load and store), and
 // prefetch(i, bytes), a hint that a message of that length will soon be written into cell i.
 template <class Cells>
 class Sender {
@@ -54,6 +56,11 @@ class Sender {
     return cell(sent_ + ahead);
   }
   std::uint64_t sent() const { return sent_; }
+  // Whether the receiver has released that one, of those that were sent; acquires as reserve() does.
+  bool is_released(std::uint64_t message) {
+    if (released_ <= message) released_ = cells_.released().load(std::memory_order_acquire);
+    return released_ > message;
+  }
   void commit(std::uint32_t bytes, std::uint32_t stamp) {
     const std::uint64_t message = sent_++;
     cells_.flag(cell(message)).store(flag_of(message + 1, bytes, stamp), std::memory_order_release);

@@ -102,21 +102,33 @@ class ShmTransport final : public Transport {
   Status status() const override { return local_->failure; }
 
  private:
-  // Our region in the inbox of a peer; `seen`: its process is known to be the one it says.
-  Result<std::shared_ptr<std::byte>> reach(const Address& theirs, bool seen) const {
+  // The inbox of a peer; `seen`: its process is known to be the one it says.
+  Result<ShmEndpoint::Reached> reach(const Address& theirs, bool seen) const {
     if (theirs.beacon.process == address_.beacon.process) {
-      std::shared_ptr<Inbox> inbox = inboxes().find(theirs.inbox);
+      const std::shared_ptr<Inbox> inbox = inboxes().find(theirs.inbox);
       if (!inbox) return Status(Code::kRemote, "has closed its shm transport");
       HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
-      return std::shared_ptr<std::byte>(std::move(inbox), region);
+      ShmEndpoint::Reached reached{{inbox, region}, {}};
+      if (!local_->billboard) return reached;
+      HANSA_ASSIGN_OR_RETURN(std::byte* const board, inbox->board());
+      reached.board = {inbox, board};
+      return reached;
     }
     if (seen) {
       const auto borrowed = control::borrow_fd(theirs.inbox_file);
-      if (borrowed.ok()) return map_region(borrowed.value().get(), address_.layout, address_.rank);
+      if (borrowed.ok()) return map_inbox(borrowed.value().get());
     }
     auto fetched = control::fetch_fd(theirs.fds, kInboxKey, patience_, cancelled_);
     if (!fetched.ok()) return Status(Code::kUnsupported, std::string(fetched.status().message()));
-    return map_region(fetched.value().get(), address_.layout, address_.rank);
+    return map_inbox(fetched.value().get());
+  }
+
+  Result<ShmEndpoint::Reached> map_inbox(int fd) const {
+    ShmEndpoint::Reached reached;
+    HANSA_ASSIGN_OR_RETURN(reached.region, map_region(fd, address_.layout, address_.rank));
+    if (!local_->billboard) return reached;
+    HANSA_ASSIGN_OR_RETURN(reached.board, map_board(fd, address_.layout, address_.ranks));
+    return reached;
   }
 
   Address address_;
@@ -155,7 +167,7 @@ bool wants_ferry(const TransportOptions& options, bool dear, int cores) {
 }
 
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape) {
-  if (!std::has_single_bit(shape.count) || shape.count < 2 || shape.count > (1u << 14) ||
+  if (!std::has_single_bit(shape.count) || shape.count < 2 || shape.count > (1u << 13) ||
       shape.bytes % 64 != 0 || shape.bytes == 0 || shape.bytes > 64 * 1024) {
     return Status(Code::kInvalidArgument,
                   fmt::format("shm cannot have {} slots of {} bytes", shape.count, shape.bytes));
@@ -173,13 +185,18 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   address.fds = provider->address();
   HANSA_ASSIGN_OR_RETURN(address.inbox_file, control::file_of_this_process(inbox->fd()));
   auto& fds = *provider;
+  // Two ranks have nothing to tell several peers.
+  auto billboard = options.ranks > 2
+                       ? std::make_unique<shm::OwnBillboard>(*inbox, static_cast<std::size_t>(options.ranks))
+                       : nullptr;
   auto local = std::make_shared<shm::Local>(
       shm::Local{.provider = std::move(provider),
                  .inbox = std::move(inbox),
                  .memory = {options.memory, fds},
                  .staged = staged,
                  .deposits = options.copier == Copier::kFaster || options.copier == Copier::kDepot,
-                 .peers = static_cast<std::size_t>(std::max(options.ranks - 1, 1))});
+                 .peers = static_cast<std::size_t>(std::max(options.ranks - 1, 1)),
+                 .billboard = std::move(billboard)});
   return std::unique_ptr<Transport>(std::make_unique<shm::ShmTransport>(address, std::move(local), options));
 }
 

@@ -31,7 +31,7 @@ SlotShape shm_slots(Rank ranks, std::uint16_t lanes);
 bool wants_ferry(const TransportOptions& options, bool dear, int cores);
 
 Status probe_shm();
-// kInvalidArgument unless shape.count is a power of two of at most 2^14 and shape.bytes at most 64 KiB.
+// kInvalidArgument unless shape.count is a power of two of at most 2^13 and shape.bytes at most 64 KiB.
 Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, SlotShape shape);
 
 }  // namespace hansa

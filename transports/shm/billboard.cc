@@ -1,0 +1,74 @@
+#include "transports/shm/billboard.hpp"
+
+#include <algorithm>
+
+#include "transports/shm/endpoint.hpp"
+
+namespace hansa::shm {
+namespace {
+
+// Of one kibibyte, also into memory of the rank's own beside it: more than it takes to get that back from
+// cores that share a cache, less than from others.
+constexpr std::chrono::nanoseconds kSlowKib{200};
+
+}  // namespace
+
+OwnBillboard::OwnBillboard(Inbox& inbox, std::size_t ranks)
+    : inbox_(inbox), endpoints_(ranks), takers_(inbox.layout().shape.count), stores_(kSlowKib) {
+  for (auto& takers : takers_) takers.reserve(ranks);
+}
+
+std::uint32_t OwnBillboard::slot_of(std::uint64_t post) const {
+  return static_cast<std::uint32_t>(post) & (inbox_.layout().shape.count - 1);
+}
+
+bool OwnBillboard::is_free(std::uint64_t post) {
+  std::vector<Taker>& takers = takers_[slot_of(post)];
+  const auto has_it = [this](const Taker& taker) {
+    ShmEndpoint* const endpoint = endpoints_[taker.reader.place];
+    return endpoint == nullptr || endpoint->is_released(taker.reader.lane, taker.message);
+  };
+  while (!takers.empty() && has_it(takers.back())) takers.pop_back();
+  return takers.empty();
+}
+
+std::byte* OwnBillboard::reserve(std::uint32_t ahead) noexcept {
+  const Layout& layout = inbox_.layout();
+  if (slots_ == nullptr) [[unlikely]] {
+    const auto memory = refused_ ? Result<std::byte*>(Status(Code::kSystem, "")) : inbox_.board();
+    refused_ = !memory.ok();
+    if (refused_) return nullptr;
+    slots_ = memory.value();
+  }
+  while (posted_ + ahead - freed_ >= layout.shape.count) {
+    if (!is_free(freed_)) return nullptr;
+    ++freed_;
+  }
+  if (ahead == 0 && stores_.wants_time()) {
+    filling_ = Clock::now();
+    took_ = {};
+  } else if (ahead == 1 && filling_ != Clock::time_point() && took_ == Clock::duration::zero()) {
+    took_ = Clock::now() - filling_;
+  }
+  return slots_ + slot_of(posted_ + ahead) * layout.board_stride();
+}
+
+void OwnBillboard::commit(std::span<const Reader> readers, std::uint32_t bytes,
+                          std::uint32_t stamp) noexcept {
+  const std::uint32_t slot = slot_of(posted_);
+  if (bytes >= Capabilities::kLeastStreamed) {
+    if (filling_ != Clock::time_point() && took_ == Clock::duration::zero()) took_ = Clock::now() - filling_;
+    stores_.filled(bytes, took_);
+  }
+  filling_ = {};
+  took_ = {};
+  for (const Reader& reader : readers)
+    takers_[slot].push_back({reader, endpoints_[reader.place]->post(reader.lane, slot, bytes, stamp)});
+  ++posted_;
+}
+
+std::size_t OwnBillboard::streams_from() const noexcept {
+  return stores_.streams() ? Capabilities::kLeastStreamed : SIZE_MAX;
+}
+
+}  // namespace hansa::shm
