@@ -89,8 +89,8 @@ struct Capabilities {
   // together in fewer than kLeastStreamed. Changes as the endpoint learns what its slots cost.
   static constexpr std::uint32_t kLeastStreamed = 2048;
   std::size_t streams_from = SIZE_MAX;
-  // Of an endpoint: messages of `posts_from` bytes and more, of one slot each, that several peers get had
-  // better be posted, for this one under `billboard_place`. Null where nothing can be.
+  // Of an endpoint: messages of `posts_from` bytes and more that several peers get had better be posted, slot
+  // by slot, for this one under `billboard_place`. Null where nothing can be.
   Billboard* billboard = nullptr;
   std::uint32_t billboard_place = 0;
   std::size_t posts_from = SIZE_MAX;

@@ -103,8 +103,9 @@ void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept 
   }
 }
 
-Result<std::byte*> map_shared_memory(int fd, std::size_t offset, std::size_t bytes) {
-  void* const at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
+Result<std::byte*> map_shared_memory(int fd, std::size_t offset, std::size_t bytes, bool writes) {
+  const int access = writes ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* const at = mmap(nullptr, bytes, access, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (at == MAP_FAILED) return refused("map", bytes, errno);
   return static_cast<std::byte*>(at);
 }

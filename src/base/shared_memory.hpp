@@ -29,7 +29,7 @@ void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept;
 
 // Maps [offset, offset+bytes) for reading and writing; offset is a multiple of the page size. Unmap with
 // munmap().
-Result<std::byte*> map_shared_memory(int fd, std::size_t offset, std::size_t bytes);
+Result<std::byte*> map_shared_memory(int fd, std::size_t offset, std::size_t bytes, bool writes = true);
 
 std::size_t page_bytes() noexcept;
 inline std::size_t whole_pages(std::size_t bytes) noexcept {

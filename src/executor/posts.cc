@@ -22,12 +22,15 @@ bool Execution::posts(std::uint32_t index, std::size_t bytes) const {
 
 void Execution::hand_over_posts(std::uint32_t index, std::size_t bytes) {
   const Audience& audience = audience_of_[index];
+  const bool several = bytes > audience.slot_bytes;
+  if (several) (void)fault_point(Point::kMessageReserved);
   for (std::size_t left = bytes; left > 0;) {
     const std::size_t now = std::min(left, audience.slot_bytes);
     audience.billboard->commit(audience.readers, static_cast<std::uint32_t>(now), stamp_of(index));
     left -= now;
     if (left > 0) (void)fault_point(Point::kMessageHalf);
   }
+  if (several) (void)fault_point(Point::kMessageSent);
 }
 
 }  // namespace hansa

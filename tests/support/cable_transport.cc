@@ -38,8 +38,11 @@ struct HeldPeer {
 class CableEndpoint final : public SlotsOnlyEndpoint {
  public:
   CableEndpoint(std::shared_ptr<HeldPeer> peer, SharedCable cable)
-      : peer_(std::move(peer)), cable_(std::move(cable)) {}
-  const Capabilities& capabilities() const noexcept override { return peer_->inner->capabilities(); }
+      : peer_(std::move(peer)), cable_(std::move(cable)), capabilities_(peer_->inner->capabilities()) {
+    capabilities_.freight = nullptr;  // they would go past the cable
+    capabilities_.billboard = nullptr;
+  }
+  const Capabilities& capabilities() const noexcept override { return capabilities_; }
   std::byte* reserve(std::uint16_t lane, std::uint32_t ahead) noexcept override {
     const auto held = static_cast<std::uint32_t>(peer_->lanes[lane].commits.size());
     return held + ahead < capabilities().slots ? peer_->inner->reserve(lane, held + ahead) : nullptr;
@@ -68,6 +71,7 @@ class CableEndpoint final : public SlotsOnlyEndpoint {
 
   std::shared_ptr<HeldPeer> peer_;
   SharedCable cable_;
+  Capabilities capabilities_;
 };
 
 class CableTransport final : public Transport {
@@ -79,7 +83,7 @@ class CableTransport final : public Transport {
         capabilities_(inner_->capabilities()) {
     capabilities_.lingers = true;
     capabilities_.direct = capabilities_.direct_own = false;
-    capabilities_.freight = nullptr;  // they would go past the cable
+    capabilities_.freight = nullptr;
     capabilities_.billboard = nullptr;
   }
   std::string_view name() const noexcept override { return inner_->name(); }

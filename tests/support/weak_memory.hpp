@@ -24,7 +24,7 @@
 namespace hansa::test {
 
 inline constexpr int kModelWords = 12;  // of each kind, at most
-inline constexpr int kModelThreads = 2;
+inline constexpr int kModelThreads = 3;
 
 // Which of several possible values loads take: counts through all combinations.
 class Choices {

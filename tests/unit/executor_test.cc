@@ -1,6 +1,7 @@
 // The engine over the reference transport, at its own pace and delayed in every way the rules allow, against
 // a serial oracle.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 #include <random>
@@ -108,6 +109,28 @@ TEST(Executor, RunsEveryAlgorithmWithPosts) {
                   << describe(row, query, elements, in_place);
           }
     }
+}
+
+// Posts that took long to write are written past the caches for a while.
+TEST(Executor, WritesSlowPostsPastTheCaches) {
+  for (const Rank ranks : {3, 5}) {
+    Cluster cluster(ranks, [](const TransportOptions& options) { return open_shm(options, {4096, 4}); });
+    for (const Algorithm& row : builtin_algorithms())
+      for (const std::size_t elements : {1024, 1009, 4097}) {
+        for (Rank rank = 0; rank < ranks; ++rank) {
+          Billboard& billboard = *cluster.endpoints(rank)[rank == 0 ? 1 : 0]->capabilities().billboard;
+          for (int i = 0; i < 64 && billboard.streams_from() == SIZE_MAX; ++i) {
+            ASSERT_NE(billboard.reserve(0), nullptr);
+            usleep(20);
+            billboard.commit({}, 4096, 0);
+          }
+          ASSERT_EQ(billboard.streams_from(), Capabilities::kLeastStreamed);
+        }
+        for (const Query& query : on_layouts(row, {row.collective, ranks, 0, 2}))
+          ASSERT_EQ(run(cluster, row, query, elements, false, 1), "")
+              << describe(row, query, elements, false);
+      }
+  }
 }
 
 TEST(Executor, IsRightInAThousandDelayedOrders) {

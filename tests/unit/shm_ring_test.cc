@@ -25,19 +25,23 @@ struct Orders {
   }
 };
 
-// Flags are the words 0..cells-1, the count of releases is word `cells`.
+// From word `base` on: the flags, then the count of releases.
 struct ModelCells {
   WeakMemory* memory = nullptr;
   int thread = 0;
   std::uint32_t cells = 2;
   Weakened mutant = Weakened::kNothing;
+  int base = 0;
   std::uint32_t count() const { return cells; }
   Orders flag(std::uint32_t cell) const {
-    return {{memory, thread, static_cast<int>(cell)}, Weakened::kFlagStore, Weakened::kFlagLoad, mutant};
+    return {
+        {memory, thread, base + static_cast<int>(cell)}, Weakened::kFlagStore, Weakened::kFlagLoad, mutant};
   }
   Orders released() const {
-    return {
-        {memory, thread, static_cast<int>(cells)}, Weakened::kReleasedStore, Weakened::kReleasedLoad, mutant};
+    return {{memory, thread, base + static_cast<int>(cells)},
+            Weakened::kReleasedStore,
+            Weakened::kReleasedLoad,
+            mutant};
   }
   void prefetch(std::uint32_t, std::uint32_t) const {}
 };
@@ -135,6 +139,108 @@ TEST(ShmRing, EveryMemoryOrderIsNeeded) {
   for (const Weakened mutant :
        {Weakened::kFlagStore, Weakened::kFlagLoad, Weakened::kReleasedStore, Weakened::kReleasedLoad}) {
     EXPECT_NE(explore(RingState(2, 4, 1, mutant)).failure, "") << static_cast<int>(mutant);
+  }
+}
+
+// One place for posts, plain word 0, that two receivers read, each told by a ring of its own, which is so
+// long that nobody waits for a cell.
+struct PostState {
+  PostState(std::uint32_t all, Weakened mutant)
+      : messages(all),
+        senders{shm::Sender(cells_of(kSender, 0, mutant)), shm::Sender(cells_of(kSender, 1, mutant))},
+        receivers{shm::Receiver(cells_of(1, 0, mutant)), shm::Receiver(cells_of(2, 1, mutant))} {}
+  static ModelCells cells_of(int thread, int ring, Weakened mutant) {
+    return {nullptr, thread, 4, mutant, 5 * ring};
+  }
+
+  WeakMemory memory;
+  std::uint32_t messages;
+  shm::Sender<ModelCells> senders[2];
+  shm::Receiver<ModelCells> receivers[2];
+  // The sender reserves two cells (0, 1), waits for two readers (2, 3), writes (4) and commits twice (5, 6);
+  // each receiver looks (0), reads (1) and releases (2).
+  std::uint32_t sent = 0, send_phase = 0, received[2] = {}, receive_phase[2] = {};
+
+  bool finished() const { return sent == messages && received[0] == messages && received[1] == messages; }
+  std::string key() const {
+    std::string key;
+    memory.append_key(key);
+    PostState plain = *this;
+    plain.reach(nullptr);
+    key.append(reinterpret_cast<const char*>(&plain.senders), sizeof senders);
+    key.append(reinterpret_cast<const char*>(&plain.receivers), sizeof receivers);
+    for (const std::uint32_t n :
+         {sent, send_phase, received[0], received[1], receive_phase[0], receive_phase[1]})
+      key.push_back(static_cast<char>(n));
+    return key;
+  }
+  void step(int thread) {
+    reach(&memory);
+    if (thread == kSender && sent < messages) send();
+    if (thread != kSender && received[thread - 1] < messages) receive(thread - 1);
+  }
+
+ private:
+  void reach(WeakMemory* of) {
+    for (int i = 0; i < 2; ++i) senders[i].cells().memory = receivers[i].cells().memory = of;
+  }
+  void send() {
+    const std::uint32_t which = send_phase % 2;
+    if (send_phase < 2) {
+      if (senders[which].reserve(0) != shm::Sender<ModelCells>::kNone) ++send_phase;
+    } else if (send_phase < 4) {
+      if (sent == 0 || senders[which].is_released(sent - 1)) ++send_phase;
+    } else if (send_phase == 4) {
+      memory.write_plain(kSender, 0, payload_of(sent));
+      ++send_phase;
+    } else {
+      senders[send_phase - 5].commit(sent, stamp_of(sent));
+      if (++send_phase < 7) return;
+      send_phase = 0;
+      ++sent;
+    }
+  }
+  void receive(int i) {
+    if (receive_phase[i] == 0) {
+      if (receivers[i].peek(0).arrived) receive_phase[i] = 1;
+    } else if (receive_phase[i] == 1) {
+      if (memory.read_plain(i + 1, 0) != payload_of(received[i]))
+        memory.failure = "a post is of another message";
+      receive_phase[i] = 2;
+    } else {
+      receivers[i].release();
+      receive_phase[i] = 0;
+      ++received[i];
+    }
+  }
+};
+
+TEST(ShmPost, NoInterleavingOverwritesWhatSomebodyReads) {
+  const Exploration all = explore(PostState(3, Weakened::kNothing));
+  EXPECT_EQ(all.failure, "");
+  EXPECT_GT(all.ends, 0u);
+  printf("3 posts to 2 readers: %zu states, %zu steps\n", all.states, all.steps);
+  for (const Weakened mutant :
+       {Weakened::kFlagStore, Weakened::kFlagLoad, Weakened::kReleasedStore, Weakened::kReleasedLoad})
+    EXPECT_NE(explore(PostState(3, mutant)).failure, "") << static_cast<int>(mutant);
+}
+
+// A receiver that writes anything.
+TEST(ShmPost, ACellThatIsFreeStaysFreeWhateverItsReceiverSays) {
+  WeakMemory memory;
+  Choices choices;
+  memory.choices = &choices;
+  for (const std::uint64_t wild : {std::uint64_t{1} << 63, ~std::uint64_t{0}, std::uint64_t{4}}) {
+    memory = WeakMemory();
+    memory.choices = &choices;
+    shm::Sender<ModelCells> sender({&memory, kSender, 2});
+    ASSERT_NE(sender.reserve(0), sender.kNone);
+    sender.commit(0, 0);
+    ASSERT_NE(sender.reserve(0), sender.kNone);
+    memory.store(kSender, 2, wild, std::memory_order_release);
+    EXPECT_FALSE(sender.is_released(0)) << wild;
+    EXPECT_NE(sender.reserve(0), sender.kNone) << wild;
+    EXPECT_LT(sender.next(), 2u);
   }
 }
 

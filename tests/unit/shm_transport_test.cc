@@ -19,6 +19,7 @@
 #include "control/fd_exchange.hpp"
 #include "transports/process.hpp"
 #include "transports/shm/peer_memory.hpp"
+#include "transports/shm/ring.hpp"
 #include "transports/shm/shm.hpp"
 
 namespace hansa::test {
@@ -58,7 +59,6 @@ TEST(Shm, ACellLongerThanASlotFailsTheTransport) {
 
 // What lies on the billboard of a rank that has none, or of three, outside of it.
 TEST(Shm, APostThatIsNoneFailsTheTransport) {
-  constexpr std::uint32_t kPosted = 1u << 17;
   struct Wrong {
     Rank ranks;
     std::uint32_t slot, bytes;
@@ -75,7 +75,7 @@ TEST(Shm, APostThatIsNoneFailsTheTransport) {
     const auto here = other.value()->connect(0, one.value()->address());
     ASSERT_TRUE(there.ok() && here.ok());
     std::memcpy(there.value()->reserve(0, 0), &wrong.slot, sizeof wrong.slot);
-    there.value()->commit(0, kPosted | wrong.bytes, 0);
+    there.value()->commit(0, shm::kPosted | wrong.bytes, 0);
     EXPECT_EQ(here.value()->peek(0, 0).data, nullptr);
     EXPECT_EQ(other.value()->status().code(), Code::kDamaged);
   }

@@ -1,7 +1,6 @@
 #include "transports/shm/billboard.hpp"
 
-#include <algorithm>
-
+#include "base/log.hpp"
 #include "transports/shm/endpoint.hpp"
 
 namespace hansa::shm {
@@ -13,9 +12,14 @@ constexpr std::chrono::nanoseconds kSlowKib{200};
 
 }  // namespace
 
-OwnBillboard::OwnBillboard(Inbox& inbox, std::size_t ranks)
-    : inbox_(inbox), endpoints_(ranks), takers_(inbox.layout().shape.count), stores_(kSlowKib) {
-  for (auto& takers : takers_) takers.reserve(ranks);
+OwnBillboard::OwnBillboard(Inbox& inbox)
+    : inbox_(inbox), takers_(inbox.layout().shape.count), stores_(kSlowKib) {}
+
+void OwnBillboard::join(std::uint32_t place, ShmEndpoint& endpoint) {
+  if (endpoints_.size() <= place) endpoints_.resize(place + 1);
+  endpoints_[place] = &endpoint;
+  ++joined_;
+  for (auto& takers : takers_) takers.reserve(joined_);
 }
 
 std::uint32_t OwnBillboard::slot_of(std::uint64_t post) const {
@@ -26,7 +30,7 @@ bool OwnBillboard::is_free(std::uint64_t post) {
   std::vector<Taker>& takers = takers_[slot_of(post)];
   const auto has_it = [this](const Taker& taker) {
     ShmEndpoint* const endpoint = endpoints_[taker.reader.place];
-    return endpoint == nullptr || endpoint->is_released(taker.reader.lane, taker.message);
+    return endpoint != nullptr && endpoint->is_released(taker.reader.lane, taker.message);
   };
   while (!takers.empty() && has_it(takers.back())) takers.pop_back();
   return takers.empty();
@@ -35,9 +39,15 @@ bool OwnBillboard::is_free(std::uint64_t post) {
 std::byte* OwnBillboard::reserve(std::uint32_t ahead) noexcept {
   const Layout& layout = inbox_.layout();
   if (slots_ == nullptr) [[unlikely]] {
-    const auto memory = refused_ ? Result<std::byte*>(Status(Code::kSystem, "")) : inbox_.board();
-    refused_ = !memory.ok();
     if (refused_) return nullptr;
+    const auto memory = inbox_.back_board();
+    refused_ = !memory.ok();
+    if (refused_) {
+      HANSA_WARN(
+          "no memory for what several ranks of this host get alike, so each gets a copy of its own: {}",
+          memory.status().message());
+      return nullptr;
+    }
     slots_ = memory.value();
   }
   while (posted_ + ahead - freed_ >= layout.shape.count) {

@@ -17,11 +17,11 @@ class ShmEndpoint;
 
 class OwnBillboard final : public Billboard {
  public:
-  // For as many readers as ranks; `inbox` outlives this.
-  OwnBillboard(Inbox& inbox, std::size_t ranks);
+  // `inbox` outlives this.
+  explicit OwnBillboard(Inbox& inbox);
 
-  // A place for each endpoint, which it leaves before it goes.
-  void join(std::uint32_t place, ShmEndpoint& endpoint) { endpoints_[place] = &endpoint; }
+  // A place for each endpoint, which it leaves before it goes. What its reader has not released stays.
+  void join(std::uint32_t place, ShmEndpoint& endpoint);
   void leave(std::uint32_t place) { endpoints_[place] = nullptr; }
 
   std::byte* reserve(std::uint32_t ahead) noexcept override;
@@ -42,7 +42,8 @@ class OwnBillboard final : public Billboard {
   Inbox& inbox_;
   std::byte* slots_ = nullptr;  // null: not looked for yet, or `refused_`
   bool refused_ = false;
-  std::uint64_t posted_ = 0, freed_ = 0;    // posts; the oldest that somebody may still read
+  std::uint64_t posted_ = 0, freed_ = 0;  // posts; the oldest that somebody may still read
+  std::size_t joined_ = 0;
   std::vector<ShmEndpoint*> endpoints_;     // by place; null: nobody
   std::vector<std::vector<Taker>> takers_;  // by slot
   StoreGauge stores_;

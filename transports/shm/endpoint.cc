@@ -122,7 +122,7 @@ bool ShmEndpoint::back(std::byte* region, std::uint16_t lane, bool* backed) noex
 std::uint64_t ShmEndpoint::post(std::uint16_t number, std::uint32_t slot, std::uint32_t bytes,
                                 std::uint32_t stamp) noexcept {
   Sender<Cells>& out = lanes_[number].out;
-  std::memcpy(out.cells().payload(out.reserve(0)), &slot, sizeof slot);
+  std::memcpy(out.cells().payload(out.next()), &slot, sizeof slot);
   out.commit(kPosted | bytes, stamp);
   return out.sent() - 1;
 }

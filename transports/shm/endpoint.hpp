@@ -35,8 +35,8 @@ class ShmEndpoint final : public Endpoint {
  public:
   // Memory of the peer's inbox.
   struct Reached {
-    std::shared_ptr<std::byte> region;  // ours
-    std::shared_ptr<std::byte> board;   // null: it posts nothing
+    std::shared_ptr<std::byte> region;       // ours
+    std::shared_ptr<const std::byte> board;  // null: it posts nothing
   };
 
   // `incoming` is the peer's region in our inbox. `ferries`: copies that the peer attends to go by a Ferry;
@@ -94,7 +94,8 @@ class ShmEndpoint final : public Endpoint {
   Rank peer_;
   std::shared_ptr<Local> local_;
   std::byte* incoming_;
-  std::shared_ptr<std::byte> outgoing_, board_;
+  std::shared_ptr<std::byte> outgoing_;
+  std::shared_ptr<const std::byte> board_;
   std::vector<Lane> lanes_;
   Visitor<GateWords> visitor_;
   Doorkeeper<GateWords> doorkeeper_;

@@ -10,9 +10,9 @@
 namespace hansa::shm {
 namespace {
 
-Result<std::shared_ptr<std::byte>> map_part(int fd, std::size_t offset, std::size_t bytes) {
+Result<std::shared_ptr<std::byte>> map_part(int fd, std::size_t offset, std::size_t bytes, bool writes) {
   HANSA_RETURN_IF_ERROR(check_shared_memory(fd, offset + bytes));
-  HANSA_ASSIGN_OR_RETURN(std::byte* const base, map_shared_memory(fd, offset, bytes));
+  HANSA_ASSIGN_OR_RETURN(std::byte* const base, map_shared_memory(fd, offset, bytes, writes));
   return std::shared_ptr<std::byte>(base, [bytes](std::byte* at) { munmap(at, bytes); });
 }
 
@@ -48,7 +48,13 @@ Status Inbox::map() {
   return {};
 }
 
-Result<std::byte*> Inbox::board() {
+Result<const std::byte*> Inbox::board() {
+  const std::lock_guard lock(mutex_);
+  HANSA_RETURN_IF_ERROR(map());
+  return base_ + board_at();
+}
+
+Result<std::byte*> Inbox::back_board() {
   const std::lock_guard lock(mutex_);
   HANSA_RETURN_IF_ERROR(map());
   HANSA_ASSIGN_OR_RETURN(const bool backed, back_mapping(base_ + board_at(), layout_.board_bytes()));
@@ -70,11 +76,12 @@ Result<std::byte*> Inbox::region(Rank sender) {
 }
 
 Result<std::shared_ptr<std::byte>> map_region(int fd, const Layout& layout, Rank sender) {
-  return map_part(fd, layout.bytes() * static_cast<std::size_t>(sender), layout.bytes());
+  return map_part(fd, layout.bytes() * static_cast<std::size_t>(sender), layout.bytes(), true);
 }
 
-Result<std::shared_ptr<std::byte>> map_board(int fd, const Layout& layout, Rank ranks) {
-  return map_part(fd, layout.board_at(ranks), layout.board_bytes());
+Result<std::shared_ptr<const std::byte>> map_board(int fd, const Layout& layout, Rank ranks) {
+  HANSA_ASSIGN_OR_RETURN(auto board, map_part(fd, layout.board_at(ranks), layout.board_bytes(), false));
+  return std::shared_ptr<const std::byte>(std::move(board));
 }
 
 }  // namespace hansa::shm

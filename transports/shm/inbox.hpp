@@ -118,8 +118,9 @@ class Inbox {
   const Layout& layout() const { return layout_; }
   // The region that `sender` writes, to be used from now on; lives as long as the inbox.
   Result<std::byte*> region(Rank sender);
-  // The billboard's slots, likewise.
-  Result<std::byte*> board();
+  // The billboard's slots, for readers and, with memory behind them, for their writer.
+  Result<const std::byte*> board();
+  Result<std::byte*> back_board();
 
  private:
   Inbox(int fd, const Layout& layout, Rank ranks)
@@ -137,6 +138,6 @@ class Inbox {
 // Maps the region of `sender`, or the billboard, of the inbox behind a descriptor that another process gave
 // us.
 Result<std::shared_ptr<std::byte>> map_region(int fd, const Layout& layout, Rank sender);
-Result<std::shared_ptr<std::byte>> map_board(int fd, const Layout& layout, Rank ranks);
+Result<std::shared_ptr<const std::byte>> map_board(int fd, const Layout& layout, Rank ranks);
 
 }  // namespace hansa::shm

@@ -2,8 +2,9 @@
 //
 // A cell is a flag word and a payload. The sender writes the payload, then the flag; the receiver sees
 // the flag, reads the payload and later moves the ring's count of released messages on; the sender reads that
-// count only when it believes the ring to be full. So a message costs one line that moves from the
-// sender's core to the receiver's if the payload fits beside the flag, and nothing else.
+// count only when it believes the ring to be full, or waits for the readers of a post. So a message costs one
+// line that moves from the sender's core to the receiver's if the payload fits beside the flag, and nothing
+// else.
 //
 // The flag word says all about a message: | stamp 32 | posted 1 | bytes 17 | sequence 14 |. Message k (from
 // 1) lies in cell (k-1) % cells with sequence k % 2^14; what a cell held before is `cells` messages older, so
@@ -56,9 +57,14 @@ class Sender {
     return cell(sent_ + ahead);
   }
   std::uint64_t sent() const { return sent_; }
-  // Whether the receiver has released that one, of those that were sent; acquires as reserve() does.
+  // The cell of the next message, once reserve(0) has shown that it is free.
+  std::uint32_t next() const { return cell(sent_); }
+  // Whether the receiver has released that one, of those that were sent; acquires as reserve() does. What it
+  // cannot have released changes nothing, so that a cell once free stays free.
   bool is_released(std::uint64_t message) {
-    if (released_ <= message) released_ = cells_.released().load(std::memory_order_acquire);
+    if (released_ > message) return true;
+    const std::uint64_t now = cells_.released().load(std::memory_order_acquire);
+    if (now - released_ <= sent_ - released_) released_ = now;
     return released_ > message;
   }
   void commit(std::uint32_t bytes, std::uint32_t stamp) {

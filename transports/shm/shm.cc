@@ -110,7 +110,7 @@ class ShmTransport final : public Transport {
       HANSA_ASSIGN_OR_RETURN(std::byte* const region, inbox->region(address_.rank));
       ShmEndpoint::Reached reached{{inbox, region}, {}};
       if (!local_->billboard) return reached;
-      HANSA_ASSIGN_OR_RETURN(std::byte* const board, inbox->board());
+      HANSA_ASSIGN_OR_RETURN(const std::byte* const board, inbox->board());
       reached.board = {inbox, board};
       return reached;
     }
@@ -186,9 +186,7 @@ Result<std::unique_ptr<Transport>> open_shm(const TransportOptions& options, Slo
   HANSA_ASSIGN_OR_RETURN(address.inbox_file, control::file_of_this_process(inbox->fd()));
   auto& fds = *provider;
   // Two ranks have nothing to tell several peers.
-  auto billboard = options.ranks > 2
-                       ? std::make_unique<shm::OwnBillboard>(*inbox, static_cast<std::size_t>(options.ranks))
-                       : nullptr;
+  auto billboard = options.ranks > 2 ? std::make_unique<shm::OwnBillboard>(*inbox) : nullptr;
   auto local = std::make_shared<shm::Local>(
       shm::Local{.provider = std::move(provider),
                  .inbox = std::move(inbox),
