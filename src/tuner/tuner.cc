@@ -52,13 +52,13 @@ std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std:
     case Collective::kAllReduce:
     case Collective::kBarrier:
       if (small) return {"leaders_recursive_doubling", "recursive_doubling", ""};
-      if (few) return {"rails_two_shot", "two_shot", "ring"};
+      if (few) return {"rails_two_shot", streams ? "two_shot" : "circulant", "ring"};
       if (large) return {"rails_ring", "ring", ""};
       return {"rails_circulant", "circulant", ""};
     case Collective::kReduceScatter:
     case Collective::kReduceScatterV:
       if (few ? streams : large) return {"rails_ring", "ring", ""};
-      return {"rails_direct", few && !small ? "direct" : "circulant", "ring"};
+      return {"rails_direct", "circulant", "ring"};
     case Collective::kAllGather:
     case Collective::kAllGatherV:
       if (large && !few) return {"rails_ring", "ring", ""};

@@ -129,7 +129,9 @@ TEST(Choice, IsAHierarchyWhereThereIsOne) {
   EXPECT_EQ(name(Collective::kBarrier, 0, pairs, {}), "leaders_recursive_doubling");
   EXPECT_EQ(name(Collective::kAllReduce, 8, singles, {}), "recursive_doubling");
   EXPECT_EQ(name(Collective::kReduceScatter, 1 << 10, singles, {}), "circulant");
-  EXPECT_EQ(name(Collective::kReduceScatter, 64 << 10, singles, {}), "direct");
+  EXPECT_EQ(name(Collective::kReduceScatter, 64 << 10, singles, {}), "circulant");
+  EXPECT_EQ(name(Collective::kAllReduce, 256 << 10, singles, {}), "circulant");
+  EXPECT_EQ(name(Collective::kAllReduce, 4 << 20, singles, {}), "two_shot");
   EXPECT_EQ(name(Collective::kReduceScatter, 1 << 20, singles, {}), "ring");
   EXPECT_EQ(name(Collective::kAllGather, 1 << 20, singles, {}), "circulant");
   EXPECT_EQ(name(Collective::kBroadcast, 4 << 10, singles, {}), "direct");
