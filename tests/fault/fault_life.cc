@@ -159,10 +159,10 @@ void go_on(const Job& job, int rank, ncclComm_t comm) {
 }  // namespace
 
 void live(const Job& job, int rank, const ncclUniqueId& id, Report& report, Processes::Shared& shared) {
-  // Rank 0's process is to lead.
+  // Rank 0's process is to lead; so much it may lose to others that run beside.
   report.phase = 1;
   while (shared.reports[0].phase.load(std::memory_order_acquire) == 0) usleep(200);
-  if (rank > 0) usleep(20'000);
+  if (rank > 0) usleep(100'000);
   Life life(job, rank, report);
   life.run(id);
   if (rank == job.lost) {

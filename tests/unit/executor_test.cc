@@ -71,6 +71,19 @@ TEST(Executor, RunsEveryAlgorithmAtEverySize) {
   }
 }
 
+// Every row, with one root and the least radix.
+void run_all(Cluster& cluster, std::initializer_list<std::size_t> sizes) {
+  for (const Algorithm& row : builtin_algorithms())
+    for (const std::size_t elements : sizes)
+      for (const bool in_place : {false, true}) {
+        if (in_place && row.collective == Collective::kAllToAll) continue;
+        const Rank root = rooted(row.collective) ? cluster.ranks() - 1 : 0;
+        for (const Query& query : on_layouts(row, {row.collective, cluster.ranks(), root, 2}))
+          ASSERT_EQ(run(cluster, row, query, elements, in_place, 1), "")
+              << describe(row, query, elements, in_place);
+      }
+}
+
 // All but the first chunk of what is as long goes without slots.
 Result<std::unique_ptr<Transport>> open_freight(const TransportOptions& options) {
   return open_inproc(options, {64, 4}, 24);
@@ -79,15 +92,7 @@ Result<std::unique_ptr<Transport>> open_freight(const TransportOptions& options)
 TEST(Executor, RunsEveryAlgorithmWithFreight) {
   for (const Rank ranks : {2, 3, 5, 8}) {
     Cluster cluster(ranks, open_freight);
-    for (const Algorithm& row : builtin_algorithms())
-      for (const std::size_t elements : {1, 17, 97, 1009})
-        for (const bool in_place : {false, true}) {
-          if (in_place && row.collective == Collective::kAllToAll) continue;
-          const Rank root = rooted(row.collective) ? ranks - 1 : 0;
-          for (const Query& query : on_layouts(row, {row.collective, ranks, root, 2}))
-            ASSERT_EQ(run(cluster, row, query, elements, in_place, 1), "")
-                << describe(row, query, elements, in_place);
-        }
+    run_all(cluster, {1, 17, 97, 1009});
   }
 }
 
@@ -99,15 +104,7 @@ TEST(Executor, RunsEveryAlgorithmWithPosts) {
         return open_shm(options, {192, slots});
       });
       ASSERT_NE(cluster.endpoints(0)[1]->capabilities().billboard, nullptr);
-      for (const Algorithm& row : builtin_algorithms())
-        for (const std::size_t elements : {1, 17, 32, 48, 97, 1009})
-          for (const bool in_place : {false, true}) {
-            if (in_place && row.collective == Collective::kAllToAll) continue;
-            const Rank root = rooted(row.collective) ? ranks - 1 : 0;
-            for (const Query& query : on_layouts(row, {row.collective, ranks, root, 2}))
-              ASSERT_EQ(run(cluster, row, query, elements, in_place, 1), "")
-                  << describe(row, query, elements, in_place);
-          }
+      run_all(cluster, {1, 17, 32, 48, 97, 1009});
     }
 }
 

@@ -3,12 +3,11 @@
 // memfd, so containers that share the network and user do, whatever their host names. Ranks of one process
 // use the same mapping, so that thread checkers see the very cells.
 //
-// Memory of a rank: shm_slots() for each peer and lane, at most shm_inbox() for all, so that many ranks and
-// many communicators fit a host; what is too large for slots is cut, copied by the kernel or by both
-// ranks, or reached where it lies.
-// quiesce() waits for a get or put that the peer has under way and refuses later ones; what the peer does
-// through map() it cannot see, but that reaches only allocations of ours, whose pages stay the peer's to
-// write until it lets go.
+// Memory of a rank: shm_slots() for each peer and lane, at most shm_inbox() for all, and once more for its
+// billboard (billboard.hpp), so that many ranks and many communicators fit a host; what is too large for
+// slots is cut, copied by the kernel or by both ranks, or reached where it lies. quiesce() waits for a get or
+// put that the peer has under way and refuses later ones; what the peer does through map() it cannot see, but
+// that reaches only allocations of ours, whose pages stay the peer's to write until it lets go.
 #pragma once
 
 #include "hansa/transport.hpp"
