@@ -244,7 +244,8 @@ TEST(Session, TriesThatBeginAndEndAtAnyTimeMeetInTheEnd) {
             const auto again = try_to_meet(session, "in the end", session.rank() % hosts, timeout);
             const auto took = std::chrono::steady_clock::now() - begin;
             if (again.ok()) {
-              EXPECT_TRUE(again.value()->allgather({}).ok());
+              const auto all = again.value()->allgather({});
+              EXPECT_TRUE(all.ok()) << all.status().c_str();
               return;
             }
             ASSERT_EQ(Code::kRemote, again.status().code());
