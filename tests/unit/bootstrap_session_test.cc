@@ -244,8 +244,11 @@ TEST(Session, TriesThatBeginAndEndAtAnyTimeMeetInTheEnd) {
             const auto again = try_to_meet(session, "in the end", session.rank() % hosts, timeout);
             const auto took = std::chrono::steady_clock::now() - begin;
             if (again.ok()) {
+              // Its exchanges have as little time as joining had; who has not met fails below.
               const auto all = again.value()->allgather({});
-              EXPECT_TRUE(all.ok()) << all.status().c_str();
+              EXPECT_TRUE(all.ok() || all.status().message().find("did not come to an exchange") !=
+                                          std::string_view::npos)
+                  << all.status().c_str();
               return;
             }
             ASSERT_EQ(Code::kRemote, again.status().code());
