@@ -27,8 +27,8 @@ Result<bool> back_mapping(std::byte* at, std::size_t bytes);
 // zeros).
 void drop_shared_memory(int fd, std::size_t offset, std::size_t bytes) noexcept;
 
-// Maps [offset, offset+bytes) for reading and writing; offset is a multiple of the page size. Unmap with
-// munmap().
+// Maps [offset, offset+bytes) for reading and, if `writes`, for writing; offset is a multiple of the page
+// size. Unmap with munmap().
 Result<std::byte*> map_shared_memory(int fd, std::size_t offset, std::size_t bytes, bool writes = true);
 
 std::size_t page_bytes() noexcept;

@@ -41,8 +41,8 @@ const Algorithm* find(const Query& query, std::string_view name) {
 }
 
 // Between hosts a message costs much, and so does a byte: few rounds while vectors are small, then no more
-// bytes than must be. Where hosts have several ranks, or there are groups, the hierarchy of a row comes
-// before the row; elsewhere there is none.
+// bytes than must be. Where hosts have several ranks, or there are groups, a hierarchy comes before the
+// row; elsewhere there is none.
 std::array<std::string_view, 3> preferred_between_hosts(const Query& query, std::size_t bytes) {
   const auto levels = query.levels->partitions();
   const auto parts = static_cast<std::size_t>(levels.empty() ? query.ranks : levels.back().count());

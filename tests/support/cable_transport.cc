@@ -39,6 +39,7 @@ class CableEndpoint final : public SlotsOnlyEndpoint {
  public:
   CableEndpoint(std::shared_ptr<HeldPeer> peer, SharedCable cable)
       : peer_(std::move(peer)), cable_(std::move(cable)), capabilities_(peer_->inner->capabilities()) {
+    capabilities_.direct = capabilities_.direct_own = false;
     capabilities_.freight = nullptr;  // they would go past the cable
     capabilities_.billboard = nullptr;
   }

@@ -2,6 +2,7 @@
 // to.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cstring>
@@ -231,6 +232,7 @@ TEST(Session, WhyOneCannotComeToAReunionIsToldToEachOnce) {
 // Nobody fails before its own time is over, and all succeed together.
 TEST(Session, TriesThatBeginAndEndAtAnyTimeMeetInTheEnd) {
   constexpr Rank kRanks = 4;
+  std::atomic<int> exchanges{0};
   for (int round = 0; round < 30; ++round) {
     const int hosts = 1 << round % 3;
     on_all(
@@ -242,21 +244,20 @@ TEST(Session, TriesThatBeginAndEndAtAnyTimeMeetInTheEnd) {
             const milliseconds timeout(5 + random() % 60);
             const auto begin = std::chrono::steady_clock::now();
             const auto again = try_to_meet(session, "in the end", session.rank() % hosts, timeout);
-            const auto took = std::chrono::steady_clock::now() - begin;
             if (again.ok()) {
               // Its exchanges have as little time as joining had; who has not met fails below.
               const auto all = again.value()->allgather({});
-              EXPECT_TRUE(all.ok() || all.status().message().find("did not come to an exchange") !=
-                                          std::string_view::npos)
-                  << all.status().c_str();
+              exchanges += all.ok() ? 1 : 0;
+              EXPECT_TRUE(all.ok() || all.status().code() == Code::kRemote) << all.status().c_str();
               return;
             }
             ASSERT_EQ(Code::kRemote, again.status().code());
-            ASSERT_LE(timeout, took) << again.status().c_str();
+            ASSERT_LE(timeout, std::chrono::steady_clock::now() - begin) << again.status().c_str();
           }
           FAIL() << "not met";
         });
   }
+  EXPECT_GT(exchanges, 0);
 }
 
 // A port that was free a moment ago; nothing where the machine has no such address.

@@ -22,17 +22,24 @@ void OwnBillboard::join(std::uint32_t place, ShmEndpoint& endpoint) {
   for (auto& takers : takers_) takers.reserve(joined_);
 }
 
+void OwnBillboard::leave(std::uint32_t place) {
+  for (auto& takers : takers_)
+    std::erase_if(takers, [&](const Taker& one) { return one.reader.place == place && has_released(one); });
+  endpoints_[place] = nullptr;
+}
+
+bool OwnBillboard::has_released(const Taker& taker) const {
+  ShmEndpoint* const endpoint = endpoints_[taker.reader.place];
+  return endpoint != nullptr && endpoint->is_released(taker.reader.lane, taker.message);
+}
+
 std::uint32_t OwnBillboard::slot_of(std::uint64_t post) const {
   return static_cast<std::uint32_t>(post) & (inbox_.layout().shape.count - 1);
 }
 
 bool OwnBillboard::is_free(std::uint64_t post) {
   std::vector<Taker>& takers = takers_[slot_of(post)];
-  const auto has_it = [this](const Taker& taker) {
-    ShmEndpoint* const endpoint = endpoints_[taker.reader.place];
-    return endpoint != nullptr && endpoint->is_released(taker.reader.lane, taker.message);
-  };
-  while (!takers.empty() && has_it(takers.back())) takers.pop_back();
+  while (!takers.empty() && has_released(takers.back())) takers.pop_back();
   return takers.empty();
 }
 

@@ -22,7 +22,7 @@ class OwnBillboard final : public Billboard {
 
   // A place for each endpoint, which it leaves before it goes. What its reader has not released stays.
   void join(std::uint32_t place, ShmEndpoint& endpoint);
-  void leave(std::uint32_t place) { endpoints_[place] = nullptr; }
+  void leave(std::uint32_t place);
 
   std::byte* reserve(std::uint32_t ahead) noexcept override;
   void commit(std::span<const Reader> readers, std::uint32_t bytes, std::uint32_t stamp) noexcept override;
@@ -37,6 +37,7 @@ class OwnBillboard final : public Billboard {
   };
 
   std::uint32_t slot_of(std::uint64_t post) const;
+  bool has_released(const Taker& taker) const;
   bool is_free(std::uint64_t post);
 
   Inbox& inbox_;

@@ -51,7 +51,7 @@ class Sender {
   // the receiver's reads of what the cell held.
   std::uint32_t reserve(std::uint32_t ahead) {
     if (!fits(ahead)) {
-      released_ = cells_.released().load(std::memory_order_acquire);
+      learn();
       if (!fits(ahead)) return kNone;
     }
     return cell(sent_ + ahead);
@@ -59,12 +59,9 @@ class Sender {
   std::uint64_t sent() const { return sent_; }
   // The cell of the next message, once reserve(0) has shown that it is free.
   std::uint32_t next() const { return cell(sent_); }
-  // Whether the receiver has released that one, of those that were sent; acquires as reserve() does. What it
-  // cannot have released changes nothing, so that a cell once free stays free.
+  // Whether the receiver has released that one, of those that were sent; acquires as reserve() does.
   bool is_released(std::uint64_t message) {
-    if (released_ > message) return true;
-    const std::uint64_t now = cells_.released().load(std::memory_order_acquire);
-    if (now - released_ <= sent_ - released_) released_ = now;
+    if (released_ <= message) learn();
     return released_ > message;
   }
   void commit(std::uint32_t bytes, std::uint32_t stamp) {
@@ -78,7 +75,12 @@ class Sender {
   }
 
  private:
-  // A count of releases that the receiver cannot have reached (a hostile one) only ever reads as "full".
+  // A count that the receiver cannot have reached (a hostile one) changes nothing: a cell once free stays
+  // free.
+  void learn() {
+    const std::uint64_t now = cells_.released().load(std::memory_order_acquire);
+    if (now - released_ <= sent_ - released_) released_ = now;
+  }
   bool fits(std::uint32_t ahead) const { return sent_ + ahead - released_ < cells_.count(); }
   std::uint32_t cell(std::uint64_t message) const {
     return static_cast<std::uint32_t>(message) & (cells_.count() - 1);
