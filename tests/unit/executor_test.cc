@@ -99,12 +99,12 @@ TEST(Executor, RunsEveryAlgorithmWithFreight) {
 // Messages of 128 bytes and more to several peers are posted, of one slot or of two.
 TEST(Executor, RunsEveryAlgorithmWithPosts) {
   for (const std::uint32_t slots : {2u, 4u})
-    for (const Rank ranks : {3, 5, 8}) {
+    for (const Rank ranks : {3, 8}) {
       Cluster cluster(ranks, [slots](const TransportOptions& options) {
         return open_shm(options, {192, slots});
       });
       ASSERT_NE(cluster.endpoints(0)[1]->capabilities().billboard, nullptr);
-      run_all(cluster, {1, 17, 32, 48, 97, 1009});
+      run_all(cluster, {1, 32, 97, 1009});
     }
 }
 
