@@ -8,6 +8,7 @@
 #include "executor/blocks.hpp"
 
 namespace hansa {
+
 Execution::Execution(Plan plan, std::span<Endpoint* const> endpoints, CombineChooser choose,
                      std::function<bool()> poll, std::shared_ptr<Workspace> workspace)
     : plan_(std::move(plan)), choose_(choose), poll_(std::move(poll)), workspace_(std::move(workspace)) {

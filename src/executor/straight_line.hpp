@@ -75,7 +75,7 @@ class StraightLine {
     CombineFunction streamed;  // with call.streams as `cell`; set in steps that may stream
     int cell;                  // the first destination that is a peer's, if the part is long; else -1
     std::uint16_t kept;        // destinations that are no peer's; they come first
-    CombineFunction posted, posted_streamed;  // into those and the first of the peers'
+    CombineFunction posted, posted_streamed;  // into those and the first of the peers'; in steps that post
   };
   // Most steps have one part and one small message, which need no loops. kLarge: may stream; kPosts: has an
   // audience.
@@ -101,6 +101,7 @@ class StraightLine {
   class Binder;
 
   void set_pointers(const Plan& plan);
+  static void choose_kernels(Part& part, bool posts, CombineChooser choose);
   void place_locals(const std::byte* input, std::byte* output, std::byte* scratch) noexcept;
   bool runnable(const Step& step) const noexcept;
   template <Shape kShape>

@@ -148,19 +148,23 @@ void StraightLine::bind(const Plan& plan, const Call& call, const Bindings& bind
   end_ = steps_.data() + steps_.size();
   run_ = 0;
   set_pointers(plan);
-  for (Part& part : parts_) {
-    CombineCall one = part.call;
-    if (part.call.elements * size_of(call.type) < Capabilities::kLeastStreamed) part.cell = -1;
-    part.combine = bindings.choose(one);
-    one.streams = part.cell;
-    part.streamed = bindings.choose(one);
-    if (part.kept == part.call.destinations.size()) continue;
-    one.destinations = one.destinations.first(part.kept + 1u);
-    part.posted_streamed = bindings.choose(one);
-    one.streams = -1;
-    part.posted = bindings.choose(one);
-  }
+  Part* part = parts_.data();
+  for (const Step& step : steps_)
+    for (; part != step.parts_end; ++part) choose_kernels(*part, step.audience != nullptr, bindings.choose);
   place_locals(nullptr, nullptr, nullptr);
+}
+
+void StraightLine::choose_kernels(Part& part, bool posts, CombineChooser choose) {
+  CombineCall call = part.call;
+  if (call.elements * size_of(call.type) < Capabilities::kLeastStreamed) part.cell = -1;
+  part.combine = choose(call);
+  call.streams = part.cell;
+  part.streamed = choose(call);
+  if (!posts) return;
+  call.destinations = call.destinations.first(part.kept + 1u);
+  part.posted_streamed = choose(call);
+  call.streams = -1;
+  part.posted = choose(call);
 }
 
 void StraightLine::set_pointers(const Plan& plan) {

@@ -100,6 +100,12 @@ class Communicator {
     from_to(label.to, label.from).release(0);
     return good;
   }
+  // One message each way between the first two.
+  bool exchange(std::uint32_t number, std::uint32_t salt) {
+    for (const auto& [from, to] : {std::pair{0, 1}, {1, 0}})
+      if (!send({from, to, 0, number, salt}) || !receive({from, to, 0, number, salt})) return false;
+    return true;
+  }
   void end(Rank rank) {
     endpoints[at(rank)].clear();
     transports[at(rank)].reset();
@@ -266,10 +272,7 @@ TEST(LibfabricPort, WhatComesForOneThatHasLeftHoldsUpNobody) {
   const auto piece = [&](std::size_t bytes) { return Bytes(memory.emplace_back(bytes)); };
   for (std::uint32_t round = 2; round < 5; ++round) {
     Communicator ends(round, 2, parts);
-    for (const auto& [from, to] : {std::pair{0, 1}, {1, 0}}) {
-      ASSERT_TRUE(ends.send({from, to, 0, 0, round}));
-      ASSERT_TRUE(ends.receive({from, to, 0, 0, round}));
-    }
+    ASSERT_TRUE(ends.exchange(0, round));
     Freight* const landing = ends.from_to(1, 0).capabilities().freight;
     Freight* const launch = ends.from_to(0, 1).capabilities().freight;
     const std::size_t bytes = 4 * ends.from_to(0, 1).capabilities().freight_from;
@@ -286,10 +289,7 @@ TEST(LibfabricPort, WhatComesForOneThatHasLeftHoldsUpNobody) {
       left.commit(0, 64, 99);
     }
     while (launch != nullptr && launch->ready(0)) launch->launch(0, piece(bytes), done.emplace_back());
-    for (const auto& [from, to] : {std::pair{0, 1}, {1, 0}}) {
-      ASSERT_TRUE(stays.send({from, to, 0, round, 1}));
-      ASSERT_TRUE(stays.receive({from, to, 0, round, 1})) << "held up";
-    }
+    ASSERT_TRUE(stays.exchange(round, 1)) << "held up";
     for (const auto& transport : stays.transports)
       EXPECT_TRUE(transport->status().ok()) << transport->status().c_str();
   }
@@ -300,10 +300,7 @@ TEST(LibfabricPort, WhatComesForOneThatHasLeftHoldsUpNobody) {
 TEST(LibfabricPort, AMessageThatIsLostIsTold) {
   SharedParts here, there;
   Communicator all(1, 2, [&](Rank rank) { return rank == 0 ? &here : &there; });
-  for (const auto& [from, to] : {std::pair{0, 1}, {1, 0}}) {
-    ASSERT_TRUE(all.send({from, to, 0, 0, 1}));
-    ASSERT_TRUE(all.receive({from, to, 0, 0, 1}));
-  }
+  ASSERT_TRUE(all.exchange(0, 1));
   ASSERT_FALSE(connections().empty());
   const std::vector<char> garbage(4096, '\xff');
   for (const int connection : connections())
@@ -324,22 +321,14 @@ TEST(LibfabricPort, AMessageThatIsLostIsTold) {
 TEST(LibfabricPort, APeerThatSleepsIsNotLost) {
   SharedParts here, there;
   Communicator two(1, 2, [&](Rank rank) { return rank == 0 ? &here : &there; });
-  for (const auto& [from, to] : {std::pair{0, 1}, {1, 0}}) {
-    ASSERT_TRUE(two.send({from, to, 0, 0, 1}));
-    ASSERT_TRUE(two.receive({from, to, 0, 0, 1}));
-  }
+  ASSERT_TRUE(two.exchange(0, 1));
   ASSERT_TRUE(two.send({0, 1, 0, 1, 1}));
   for (const auto end = Clock::now() + std::chrono::seconds(5); Clock::now() < end;) {
     two.transports[0]->poll();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   ASSERT_TRUE(two.receive({0, 1, 0, 1, 1}));
-  for (std::uint32_t number = 2; number < 100; ++number) {
-    ASSERT_TRUE(two.send({0, 1, 0, number, 1}));
-    ASSERT_TRUE(two.receive({0, 1, 0, number, 1}));
-    ASSERT_TRUE(two.send({1, 0, 0, number - 1, 1}));
-    ASSERT_TRUE(two.receive({1, 0, 0, number - 1, 1}));
-  }
+  for (std::uint32_t number = 2; number < 100; ++number) ASSERT_TRUE(two.exchange(number, 1));
   for (const auto& transport : two.transports)
     EXPECT_TRUE(transport->status().ok()) << transport->status().c_str();
 }

@@ -1,5 +1,9 @@
 #include "transports/shm/shm.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "device/host/host_memory.hpp"
 #include "tests/contract/transport_contract.hpp"
 #include "tests/support/delaying_transport.hpp"
@@ -50,6 +54,40 @@ TEST(ShmCopier, IsWhoeverWasAskedFor) {
   expect(open_copied_by<Copier::kRanks>, Staged::kNone, false);
   expect(open_copied_by<Copier::kSlots>, Staged::kAll, false);
   expect(open_copied_by<Copier::kDepot>, Staged::kNone, true);
+}
+
+// Or the contract's part about it passes without a post.
+TEST(ShmBillboard, IsThereForThreeRanksAndMore) {
+  for (const RunAs as : {RunAs::kThreads, RunAs::kProcesses})
+    for (const Rank ranks : {2, 3, 4})
+      run_ranks({.as = as, .ranks = ranks, .open = open, .memory = memory}, [](TestRank& self) {
+        for (Rank peer = 0; peer < self.ranks(); ++peer)
+          EXPECT_EQ(self.to(peer).capabilities().billboard != nullptr, self.ranks() > 2);
+      });
+}
+
+// What one reader wrote by mistake all others would read.
+TEST(ShmBillboard, IsOnlyReadByItsReaders) {
+  run_ranks({.as = RunAs::kProcesses, .ranks = 3, .open = open, .memory = memory}, [](TestRank& self) {
+    if (self.rank() == 0) {
+      const Capabilities& can = self.to(1).capabilities();
+      const Billboard::Reader reader{can.billboard_place, 0};
+      ASSERT_NE(can.billboard->reserve(0), nullptr);
+      can.billboard->commit({&reader, 1}, 64, 0);
+    }
+    if (self.rank() == 1) {
+      Arrival arrival;
+      ASSERT_TRUE(self.wait([&] { return (arrival = self.to(0).peek(0, 0)).data != nullptr; }));
+      int ends[2];
+      ASSERT_EQ(pipe(ends), 0);
+      ASSERT_EQ(write(ends[1], "x", 1), 1);
+      EXPECT_EQ(read(ends[0], const_cast<std::byte*>(arrival.data), 1), -1);
+      EXPECT_EQ(errno, EFAULT);
+      close(ends[0]);
+      close(ends[1]);
+    }
+    (void)self.barrier();
+  });
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 //
 // Memory of a rank: shm_slots() for each peer and lane, at most shm_inbox() for all, and once more for its
 // billboard (billboard.hpp), so that many ranks and many communicators fit a host; what is too large for
-// slots is cut, copied by the kernel or by both ranks, or reached where it lies. quiesce() waits for a get or
+// slots is cut, copied by the kernel or by both ranks, or reached where it lies.
+//
+// quiesce() waits for a get or
 // put that the peer has under way and refuses later ones; what the peer does through map() it cannot see, but
 // that reaches only allocations of ours, whose pages stay the peer's to write until it lets go.
 #pragma once
